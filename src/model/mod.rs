@@ -1,0 +1,14 @@
+//! What a registry is: names, digests, locks, manifests, tags and a listing of them.
+//! Plain values. Knows no clock, no I/O, no JSON and no policy.
+
+mod digest;
+mod inventory;
+mod locks;
+mod media_type;
+mod name;
+
+pub use digest::{Digest, InvalidDigest};
+pub use inventory::{Contents, Gap, Inventory, Listing, Manifest, References, Repository, Tag, Tie};
+pub use locks::{Level, Locks};
+pub use media_type::MediaType;
+pub use name::{InvalidName, RegistryName, RepositoryName, TagName};

@@ -1,0 +1,127 @@
+//! Rules: one action each, on what a selector chooses. Does not evaluate them.
+
+use std::sync::Arc;
+
+use super::{Age, Images, TagPattern};
+
+/// A named rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Unique within its policy.
+    pub name: Arc<str>,
+    /// What it does, to what.
+    pub action: Action,
+}
+
+/// What a rule does. Rules are ORed; keep wins, whatever the order.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Keeps.
+    Keep(Keep),
+    /// Condemns.
+    Delete(Delete),
+    /// Closes locks, and protects what it chooses whether the lock is closed yet or not.
+    Lock(LockRule),
+    /// Opens locks. What it opens can go in the next run at the earliest.
+    Unlock(LockRule),
+}
+
+/// What a rule is about.
+#[derive(Debug, Clone)]
+pub enum Selector {
+    /// Ordinary tags; companion tags (`sha256-<hex>.sig` …) live and die with their subject and are never chosen.
+    Tags(TagPattern),
+    /// Manifests without any tag that are neither child, referrer nor companion of anything kept.
+    Untagged,
+}
+
+/// A keep rule.
+#[derive(Debug, Clone)]
+pub struct Keep {
+    /// What it chooses.
+    pub selector: Selector,
+    /// The newest so many of them; None: all of them, always.
+    pub last: Option<Count>,
+}
+
+/// A delete rule: at least one of its two conditions is there, and all that are must hold.
+#[derive(Debug, Clone)]
+pub struct Delete {
+    /// What it chooses.
+    pub selector: Selector,
+    /// Only what is strictly older.
+    pub older_than: Option<Age>,
+    /// Not the newest so many, counted over all that the selector chooses, whatever its age.
+    pub except_last: Option<Count>,
+    /// For untagged manifests that no listing saw before: take the push time for the beginning of their age, although nobody knows
+    /// since when they have been untagged.
+    pub adopt_backlog: bool,
+}
+
+/// So many of each group, in an order.
+#[derive(Debug, Clone)]
+pub struct Count {
+    /// How many images.
+    pub images: Images,
+    /// How they are grouped.
+    pub per: Grouping,
+    /// Which come first.
+    pub order_by: OrderBy,
+}
+
+/// How a count groups images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grouping {
+    /// One group for all.
+    All,
+    /// One for each major version.
+    Major,
+    /// One for each major and minor version.
+    Minor,
+    /// One for each combination of what these named groups of the regular expression captured.
+    Captures(Vec<Box<str>>),
+}
+
+/// Which images come first in a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderBy {
+    /// The most recently pushed or moved tag first.
+    Time,
+    /// The highest semantic version first.
+    Version,
+}
+
+/// A lock or unlock rule.
+#[derive(Debug, Clone)]
+pub struct LockRule {
+    /// What it chooses.
+    pub selector: Selector,
+    /// Which attributes it sets, and to what.
+    pub change: LockChange,
+    /// Where it writes them.
+    pub on: LockTarget,
+}
+
+/// Attributes to set; None leaves one as it is. At least one is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LockChange {
+    /// `deleteEnabled`.
+    pub can_delete: Option<bool>,
+    /// `writeEnabled`.
+    pub can_write: Option<bool>,
+    /// `readEnabled`.
+    pub can_read: Option<bool>,
+    /// `listEnabled`.
+    pub can_list: Option<bool>,
+}
+
+/// Where a lock rule writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockTarget {
+    /// On the tags that it chose.
+    Tag,
+    /// On the manifests of those tags.
+    Manifest,
+    /// On both.
+    Both,
+}
