@@ -22,6 +22,8 @@ pub struct Repository {
     pub name: RepositoryName,
     /// Its own lock.
     pub locks: Locks,
+    /// The first complete listing of it that this tool took; None: this one. What was untagged then is its backlog.
+    pub observed_since: Option<Timestamp>,
     /// What is in it.
     pub listing: Listing,
 }
@@ -44,6 +46,8 @@ pub struct Gap(pub String);
 pub struct Contents {
     manifests: Vec<Manifest>,
     tags: Vec<Tag>,
+    /// The manifest of each tag.
+    owners: Vec<u32>,
     /// `tags_by_manifest[tag_starts[m]..tag_starts[m + 1]]` are the tags of manifest `m`, by name.
     tags_by_manifest: Vec<u32>,
     tag_starts: Vec<u32>,
@@ -169,7 +173,7 @@ impl Contents {
             tags_by_manifest[*place as usize] = index(tag);
             *place += 1;
         }
-        Ok(Self { manifests, tags, tags_by_manifest, tag_starts })
+        Ok(Self { manifests, tags, owners, tags_by_manifest, tag_starts })
     }
 
     /// The manifests, by digest.
@@ -185,6 +189,11 @@ impl Contents {
     /// The place of a manifest in [`Self::manifests`].
     pub fn find(&self, digest: Digest) -> Option<u32> {
         self.manifests.binary_search_by_key(&digest, |manifest| manifest.digest).ok().map(index)
+    }
+
+    /// The place in [`Self::manifests`] of the manifest that the tag at `tag` points at.
+    pub fn owner_of(&self, tag: u32) -> u32 {
+        self.owners[tag as usize]
     }
 
     /// The places in [`Self::tags`] of the tags of the manifest at `manifest`, by name.

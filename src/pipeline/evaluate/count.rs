@@ -1,0 +1,145 @@
+//! Counting: which images are the newest so many of their group. Over the whole filtered listing, before any age condition.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use semver::Version;
+
+use crate::policy::{Count, Grouping, OrderBy, Selector, TagPattern, natural_order, read_version};
+
+use super::verdict::BitSet;
+use super::view::{Moment, Speaker, View, count_in, selector_of};
+
+/// An image in a group, with the tag that it ranks by there.
+struct Entry {
+    moment: Timestamp,
+    version: Option<Version>,
+    /// None for untagged images.
+    tag: Option<u32>,
+    manifest: u32,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    All,
+    Major(u64),
+    Minor(u64, u64),
+    /// Tags in which one of the named groups took no part share the empty list.
+    Captures(Vec<Box<str>>),
+}
+
+/// For each rule that speaks, what its count chooses: tags, or untagged manifests. Empty for rules that count nothing.
+pub(super) fn newest(view: &View<'_>, slotless: &BitSet) -> Vec<BitSet> {
+    let of = |speaker: &Speaker<'_>| match (count_in(&speaker.rule.action), selector_of(&speaker.rule.action)) {
+        (None, _) => BitSet::new(0),
+        (Some(count), Selector::Tags(pattern)) => newest_tags(view, slotless, speaker, count, pattern),
+        (Some(count), Selector::Untagged) => newest_untagged(view, slotless, count),
+    };
+    view.speakers.iter().map(of).collect()
+}
+
+/// The images that survive because the repository keeps at least so many: the newest, whatever else holds them.
+pub(super) fn at_least(view: &View<'_>) -> BitSet {
+    let mut chosen = BitSet::new(view.contents.manifests().len());
+    let mut images: Vec<Entry> =
+        view.places().filter(|manifest| view.is_image(*manifest)).filter_map(|manifest| rank_of_image(view, manifest)).collect();
+    for entry in take_first(&mut images, view.keep_at_least as usize, |left, right| compare(view, OrderBy::Time, left, right)) {
+        chosen.insert(entry.manifest as usize);
+    }
+    chosen
+}
+
+fn rank_of_image(view: &View<'_>, manifest: u32) -> Option<Entry> {
+    let entry = |tag: Option<u32>, moment| match moment {
+        Moment::At(moment) => Some(Entry { moment, version: None, tag, manifest }),
+        Moment::Unknown | Moment::Future => None,
+    };
+    let tags = view.ordinary_tags(manifest).filter_map(|tag| entry(Some(tag), view.tag_moment(tag)));
+    let newest = tags.min_by(|left, right| compare(view, OrderBy::Time, left, right));
+    newest.or_else(|| entry(None, view.manifest_moment(manifest)))
+}
+
+fn newest_untagged(view: &View<'_>, slotless: &BitSet, count: &Count) -> BitSet {
+    let mut chosen = BitSet::new(view.contents.manifests().len());
+    let counted = view.places().filter(|manifest| view.is_untagged_image(*manifest) && !slotless.contains(*manifest as usize));
+    let mut entries: Vec<Entry> = counted.filter_map(|manifest| rank_of_image(view, manifest)).collect();
+    for entry in take_first(&mut entries, slots(count), |left, right| compare(view, OrderBy::Time, left, right)) {
+        chosen.insert(entry.manifest as usize);
+    }
+    chosen
+}
+
+/// An image counts once in each group that it belongs to, by its best matching tag there; where it is among the first, all its
+/// matching tags of that group are chosen: people count images, not names.
+fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count: &Count, pattern: &TagPattern) -> BitSet {
+    let mut groups: BTreeMap<Group, Vec<Entry>> = BTreeMap::new();
+    for manifest in view.places().filter(|manifest| !slotless.contains(*manifest as usize)) {
+        let matching = view.contents.tags_of(manifest).iter().copied().filter(|tag| speaker.matches.contains(*tag as usize));
+        let mut best: Vec<(Group, Entry)> = Vec::new();
+        for tag in matching {
+            let Moment::At(moment) = view.tag_moment(tag) else { continue };
+            let name = view.tag(tag).name.as_str();
+            let version = (count.order_by == OrderBy::Version).then(|| read_version(name)).flatten();
+            let entry = Entry { moment, version, tag: Some(tag), manifest };
+            let group = group_of(&count.per, pattern, name);
+            match best.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, known)) if compare(view, count.order_by, &entry, known).is_lt() => *known = entry,
+                Some(_) => {}
+                None => best.push((group, entry)),
+            }
+        }
+        for (group, entry) in best {
+            groups.entry(group).or_default().push(entry);
+        }
+    }
+    let mut chosen = BitSet::new(view.contents.tags().len());
+    for (group, mut entries) in groups {
+        for entry in take_first(&mut entries, slots(count), |left, right| compare(view, count.order_by, left, right)) {
+            for tag in view.contents.tags_of(entry.manifest).iter().filter(|tag| speaker.matches.contains(**tag as usize)) {
+                if group_of(&count.per, pattern, view.tag(*tag).name.as_str()) == group {
+                    chosen.insert(*tag as usize);
+                }
+            }
+        }
+    }
+    chosen
+}
+
+fn slots(count: &Count) -> usize {
+    usize::try_from(count.images.get()).unwrap_or(usize::MAX)
+}
+
+fn group_of(per: &Grouping, pattern: &TagPattern, tag: &str) -> Group {
+    match per {
+        Grouping::All => Group::All,
+        Grouping::Major => read_version(tag).map_or(Group::All, |version| Group::Major(version.major)),
+        Grouping::Minor => read_version(tag).map_or(Group::All, |version| Group::Minor(version.major, version.minor)),
+        Grouping::Captures(names) => Group::Captures(pattern.captures(tag, names).unwrap_or_default()),
+    }
+}
+
+/// First what ranks first. Ties go to the larger name, numbers in it compared as numbers, and then to the larger digest:
+/// a total order, so that the answer never depends on the order of a listing.
+fn compare(view: &View<'_>, order_by: OrderBy, left: &Entry, right: &Entry) -> Ordering {
+    let name = |entry: &Entry| entry.tag.map_or("", |tag| view.tag(tag).name.as_str());
+    let by_name = || natural_order(name(right), name(left));
+    let by_digest = || view.manifest(right.manifest).digest.cmp(&view.manifest(left.manifest).digest);
+    let first = match order_by {
+        OrderBy::Time => right.moment.cmp(&left.moment),
+        OrderBy::Version => right.version.cmp(&left.version),
+    };
+    first.then_with(by_name).then_with(by_digest)
+}
+
+/// The first `wanted` entries, in no particular order: selecting is linear where sorting is not.
+fn take_first(entries: &mut [Entry], wanted: usize, compare: impl Fn(&Entry, &Entry) -> Ordering) -> &[Entry] {
+    if wanted == 0 {
+        return &[];
+    }
+    if wanted < entries.len() {
+        entries.select_nth_unstable_by(wanted, compare);
+        return &entries[..wanted];
+    }
+    entries
+}

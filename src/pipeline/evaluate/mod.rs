@@ -1,0 +1,153 @@
+//! What the policies say about a repository: a verdict with reasons for every manifest and every tag.
+//! Pure. Knows neither limits on how much may go (see `guard`) nor the order of deletion (see `plan`).
+
+mod count;
+mod graph;
+mod locks;
+mod reach;
+mod verdict;
+mod view;
+
+use jiff::Timestamp;
+
+use crate::model::{Contents, Locks};
+use crate::policy::Policy;
+
+use reach::Fate;
+use verdict::BitSet;
+use view::View;
+
+pub use graph::{End, Graph, Hold, companion_subject};
+pub use locks::{LockDecision, LockPlace};
+pub use verdict::{Reason, RuleRef, Verdicts};
+
+/// What is asked: one repository, the policies that name it, which of them acts, and the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The repository's own lock.
+    pub repository_locks: Locks,
+    /// The first complete listing of the repository; None: this one.
+    pub observed_since: Option<Timestamp>,
+    /// Everything in the repository.
+    pub contents: &'a Contents,
+    /// Every policy that names the repository, of whatever mode: their keep and lock rules protect it in each other's runs.
+    pub policies: &'a [&'a Policy],
+    /// The place in `policies` of the one whose delete, lock and unlock rules act.
+    pub acting: usize,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The answer. Every manifest and every tag of the contents has exactly one verdict, with at least one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluation {
+    /// By place in [`Contents::manifests`].
+    pub manifests: Verdicts,
+    /// By place in [`Contents::tags`].
+    pub tags: Verdicts,
+    /// Locks to close or open.
+    pub locks: Vec<LockDecision>,
+    /// Which manifest holds which.
+    pub graph: Graph,
+    /// How many images there are: manifests with an ordinary tag, and those that nothing holds.
+    pub images: u32,
+    /// How many of them go.
+    pub images_going: u32,
+}
+
+/// Evaluates one repository.
+///
+/// 1. Every rule is matched against every tag, once.
+/// 2. Images that stay without using a slot are found (locks, lock rules, unknown times, unconditional keeps), so that counted
+///    rules count the others only.
+/// 3. Each tag, and each untagged image, is condemned or not, by itself.
+/// 4. What stays is followed through the graph: nothing that something staying needs can go.
+/// 5. What is condemned and not held goes, and takes along what only it needed.
+pub fn evaluate(question: &Question<'_>) -> Evaluation {
+    let view = View::new(question);
+    let slotless = view.slotless_images();
+    let newest = count::newest(&view, &slotless);
+    let at_least = count::at_least(&view);
+    let condemned = view.condemned_tags(&newest, &at_least);
+    let fate = Fate::of(&view, &newest, &at_least, &condemned);
+    let tags = tag_verdicts(&view, &newest, &at_least, &condemned, &fate);
+    let manifests = manifest_verdicts(&view, &newest, &at_least, &fate, &tags);
+    let roots = || view.places().filter(|manifest| view.is_image(*manifest));
+    Evaluation {
+        locks: locks::decide(&view, &manifests, &tags),
+        images: count_of(roots()),
+        images_going: count_of(roots().filter(|manifest| manifests.goes(*manifest))),
+        manifests,
+        tags,
+        graph: view.graph,
+    }
+}
+
+fn count_of(items: impl Iterator) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
+
+fn tag_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned: &BitSet, fate: &Fate) -> Verdicts {
+    let mut verdicts = Verdicts::with_capacity(view.contents.tags().len());
+    let mut reasons = Vec::new();
+    for tag in 0..verdict::place(view.contents.tags().len()) {
+        reasons.clear();
+        let manifest = view.contents.owner_of(tag);
+        if view.graph.is_companion_tag(tag) {
+            let goes = fate.goes(manifest);
+            reasons.push(if goes { fate.cause(manifest) } else { view.companion_reason(tag, fate) });
+            verdicts.push(goes, &reasons);
+            continue;
+        }
+        // A condemned tag stays all the same when its image must stay whole for something that describes it.
+        let goes = condemned.contains(tag as usize) && !fate.is_pinned(manifest);
+        if goes {
+            view.condemning_rules(tag, newest, &mut reasons);
+        } else {
+            view.tag_keep_reasons(tag, newest, &mut reasons);
+            if view.is_held(manifest, at_least) || fate.is_pinned(manifest) {
+                reasons.push(Reason::WithManifest);
+            }
+            if reasons.is_empty() {
+                reasons.push(Reason::NoRule);
+            }
+            view.condemning_rules(tag, newest, &mut reasons);
+        }
+        verdicts.push(goes, &reasons);
+    }
+    verdicts
+}
+
+fn manifest_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, fate: &Fate, tags: &Verdicts) -> Verdicts {
+    let mut verdicts = Verdicts::with_capacity(view.contents.manifests().len());
+    let mut reasons = Vec::new();
+    for manifest in view.places() {
+        reasons.clear();
+        let goes = fate.goes(manifest);
+        let ordinary_tags = || view.ordinary_tags(manifest);
+        if goes {
+            for tag in ordinary_tags() {
+                view.condemning_rules(tag, newest, &mut reasons);
+            }
+            reasons.sort_unstable();
+            reasons.dedup();
+            view.untagged_condemning_reasons(manifest, newest, &mut reasons);
+            if reasons.is_empty() {
+                reasons.push(fate.cause(manifest));
+            }
+        } else {
+            view.hold_reasons(manifest, at_least, &mut reasons);
+            reasons.extend(ordinary_tags().filter(|tag| !tags.goes(*tag)).map(Reason::TagStays));
+            view.untagged_keep_reasons(manifest, newest, &mut reasons);
+            if fate.is_derived(manifest) {
+                reasons.push(fate.cause(manifest));
+            }
+            if reasons.is_empty() {
+                reasons.push(if view.contents.tags_of(manifest).is_empty() { Reason::NoRule } else { Reason::SubjectAbsent });
+            }
+            view.untagged_condemning_reasons(manifest, newest, &mut reasons);
+        }
+        verdicts.push(goes, &reasons);
+    }
+    verdicts
+}

@@ -1,0 +1,159 @@
+//! Who needs whom: from what stays on its own account to everything that must stay with it, and from what goes to what goes along.
+
+use std::collections::VecDeque;
+
+use super::graph::Hold;
+use super::verdict::{BitSet, Reason};
+use super::view::View;
+
+/// What becomes of every manifest.
+pub(super) struct Fate {
+    stays: BitSet,
+    goes: BitSet,
+    /// Images that something describing them on its own account pins, with all their tags.
+    pinned: BitSet,
+    /// Why a manifest stays or goes that has no reason of its own.
+    causes: Vec<Option<Reason>>,
+}
+
+impl Fate {
+    /// 1. What stays on its own account: images not condemned, and whatever is held by itself.
+    /// 2. Downwards: an index keeps its children, a subject its referrers and companions, at any depth.
+    /// 3. Upwards: a referrer that stays keeps its subject, because ACR would delete it with the subject; a companion does so only
+    ///    if it stays on its own account, a companion tag by itself never does.
+    /// 4. What is condemned and not reached goes, with everything below it that was not reached.
+    pub(super) fn of(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned_tags: &BitSet) -> Self {
+        let manifests = view.contents.manifests().len();
+        let mut fate = Self {
+            stays: BitSet::new(manifests),
+            goes: BitSet::new(manifests),
+            pinned: BitSet::new(manifests),
+            causes: vec![None; manifests],
+        };
+        let mut condemned = Vec::new();
+        let mut queue = VecDeque::new();
+        for manifest in view.places() {
+            match own_account(view, newest, at_least, condemned_tags, manifest) {
+                OwnAccount::Condemned => condemned.push(manifest),
+                OwnAccount::Stays => {
+                    fate.stays.insert(manifest as usize);
+                    queue.push_back(manifest);
+                }
+                OwnAccount::Silent => {}
+            }
+        }
+        fate.pin_subjects(view);
+        fate.follow_what_stays(view, queue);
+        fate.follow_what_goes(view, condemned);
+        for manifest in view.places() {
+            // Neither reached from what stays nor from what goes: only companions in a circle are. Kept.
+            if !fate.stays(manifest) && !fate.goes(manifest) {
+                fate.stays.insert(manifest as usize);
+                fate.causes[manifest as usize] = Some(Reason::Circle);
+            }
+        }
+        fate
+    }
+
+    fn pin_subjects(&mut self, view: &View<'_>) {
+        let seeds: Vec<u32> = self.stays.iter().collect();
+        for seed in seeds {
+            for end in view.graph.holders_of(seed).iter().filter(|end| matches!(end.hold, Hold::Referrer | Hold::Companion)) {
+                self.pinned.insert(end.manifest as usize);
+            }
+        }
+    }
+
+    fn follow_what_stays(&mut self, view: &View<'_>, mut queue: VecDeque<u32>) {
+        while let Some(manifest) = queue.pop_front() {
+            let on_own_account = self.causes[manifest as usize].is_none();
+            let down = view.graph.held_by(manifest).iter().map(|end| {
+                let reason = match end.hold {
+                    Hold::Child => Reason::ChildOf(manifest),
+                    Hold::Referrer => Reason::ReferrerOf(manifest),
+                    Hold::Companion => Reason::CompanionOf(manifest),
+                };
+                (end.manifest, reason)
+            });
+            let keeps_holder = |hold: Hold| match hold {
+                Hold::Child => false,
+                Hold::Referrer => true,
+                Hold::Companion => on_own_account,
+            };
+            let holders = view.graph.holders_of(manifest).iter();
+            let up = holders.filter(|end| keeps_holder(end.hold)).map(|end| (end.manifest, Reason::SubjectOf(manifest)));
+            for (next, reason) in down.chain(up) {
+                if !self.stays.contains(next as usize) {
+                    self.stays.insert(next as usize);
+                    self.causes[next as usize] = Some(reason);
+                    queue.push_back(next);
+                }
+            }
+        }
+    }
+
+    fn follow_what_goes(&mut self, view: &View<'_>, condemned: Vec<u32>) {
+        let mut queue: VecDeque<(u32, u32)> = VecDeque::new();
+        for root in condemned.into_iter().filter(|root| !self.stays.contains(*root as usize)) {
+            self.goes.insert(root as usize);
+            queue.push_back((root, root));
+        }
+        while let Some((manifest, root)) = queue.pop_front() {
+            for end in view.graph.held_by(manifest) {
+                let place = end.manifest as usize;
+                if !self.stays.contains(place) && !self.goes.contains(place) {
+                    self.goes.insert(place);
+                    self.causes[place] = Some(Reason::WithRoot(root));
+                    queue.push_back((end.manifest, root));
+                }
+            }
+        }
+    }
+
+    pub(super) fn stays(&self, manifest: u32) -> bool {
+        self.stays.contains(manifest as usize)
+    }
+
+    pub(super) fn goes(&self, manifest: u32) -> bool {
+        self.goes.contains(manifest as usize)
+    }
+
+    /// Whether the manifest must stay whole, with all its tags, for something that describes it.
+    pub(super) fn is_pinned(&self, manifest: u32) -> bool {
+        self.pinned.contains(manifest as usize) || matches!(self.causes[manifest as usize], Some(Reason::SubjectOf(_)))
+    }
+
+    /// Whether the manifest stays or goes because of another.
+    pub(super) fn is_derived(&self, manifest: u32) -> bool {
+        self.causes[manifest as usize].is_some()
+    }
+
+    /// Because of which other. Asked of derived manifests and of companions of what goes.
+    pub(super) fn cause(&self, manifest: u32) -> Reason {
+        self.causes[manifest as usize].unwrap_or(Reason::WithManifest)
+    }
+}
+
+enum OwnAccount {
+    Stays,
+    Condemned,
+    /// Held by others and with nothing to say for itself.
+    Silent,
+}
+
+fn own_account(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned_tags: &BitSet, manifest: u32) -> OwnAccount {
+    if view.is_held(manifest, at_least) {
+        return OwnAccount::Stays;
+    }
+    let mut tags = view.ordinary_tags(manifest).peekable();
+    if tags.peek().is_some() {
+        let all_go = tags.all(|tag| condemned_tags.contains(tag as usize));
+        return if all_go { OwnAccount::Condemned } else { OwnAccount::Stays };
+    }
+    if !view.graph.holders_of(manifest).is_empty() {
+        return OwnAccount::Silent;
+    }
+    let mut condemning = Vec::new();
+    view.untagged_condemning_reasons(manifest, newest, &mut condemning);
+    if condemning.is_empty() || view.untagged_is_kept(manifest, newest) { OwnAccount::Stays } else { OwnAccount::Condemned }
+}

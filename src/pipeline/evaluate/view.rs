@@ -1,0 +1,406 @@
+//! The repository as the rules see it: each rule's matches, each item's age, what each item says for itself.
+//! Knows nothing of what other items do to it (see `reach`).
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{Contents, Level, Manifest, References, Tag};
+use crate::policy::{Action, Count, Delete, Rule, Selector};
+
+use super::Question;
+use super::graph::{Graph, Hold};
+use super::reach::Fate;
+use super::verdict::{BitSet, Reason, RuleRef, place};
+
+/// A rule that has a say here: keep and lock rules of every policy, all rules of the acting one.
+pub(super) struct Speaker<'a> {
+    pub(super) reference: RuleRef,
+    pub(super) rule: &'a Rule,
+    /// The ordinary tags that it chooses; empty for rules on untagged manifests.
+    pub(super) matches: BitSet,
+}
+
+/// When something was last updated, as far as it can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Moment {
+    Unknown,
+    Future,
+    At(Timestamp),
+}
+
+pub(super) struct View<'a> {
+    pub(super) contents: &'a Contents,
+    pub(super) graph: Graph,
+    pub(super) speakers: Vec<Speaker<'a>>,
+    pub(super) keep_at_least: u32,
+    question: Question<'a>,
+    min_age: SignedDuration,
+    has_delete_rule: bool,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(question: &Question<'a>) -> Self {
+        let graph = Graph::new(question.contents);
+        let mut speakers = Vec::new();
+        for (policy_place, policy) in (0_u16..).zip(question.policies) {
+            let acting = usize::from(policy_place) == question.acting;
+            for (rule_place, rule) in (0_u16..).zip(&policy.rules) {
+                let speaks = match &rule.action {
+                    Action::Keep(_) | Action::Lock(_) => true,
+                    Action::Delete(_) | Action::Unlock(_) => acting,
+                };
+                if speaks {
+                    let reference = RuleRef { policy: policy_place, rule: rule_place };
+                    let matches = matching_tags(question.contents, &graph, selector_of(&rule.action));
+                    speakers.push(Speaker { reference, rule, matches });
+                }
+            }
+        }
+        let acting = question.policies[question.acting];
+        Self {
+            contents: question.contents,
+            graph,
+            speakers,
+            // The most careful of all policies that name the repository: each of them promised it to somebody.
+            keep_at_least: question.policies.iter().map(|policy| policy.limits.keep_at_least).max().unwrap_or(0),
+            min_age: acting.limits.min_age,
+            has_delete_rule: acting.rules.iter().any(|rule| matches!(rule.action, Action::Delete(_))),
+            question: *question,
+        }
+    }
+
+    /// The places of all manifests.
+    pub(super) fn places(&self) -> std::ops::Range<u32> {
+        0..place(self.contents.manifests().len())
+    }
+
+    pub(super) fn manifest(&self, manifest: u32) -> &'a Manifest {
+        &self.contents.manifests()[manifest as usize]
+    }
+
+    pub(super) fn tag(&self, tag: u32) -> &'a Tag {
+        &self.contents.tags()[tag as usize]
+    }
+
+    /// The tags of a manifest that are not companion tags.
+    pub(super) fn ordinary_tags(&self, manifest: u32) -> impl Iterator<Item = u32> + '_ {
+        self.contents.tags_of(manifest).iter().copied().filter(|tag| !self.graph.is_companion_tag(*tag))
+    }
+
+    fn has_ordinary_tag(&self, manifest: u32) -> bool {
+        self.ordinary_tags(manifest).next().is_some()
+    }
+
+    /// An image is what has an ordinary tag, or what has no tag and nothing holds; children, referrers and companions are none on
+    /// their own, and a companion whose subject is absent does not become one.
+    pub(super) fn is_image(&self, manifest: u32) -> bool {
+        let ghost = self.manifest(manifest).references == References::Ghost;
+        let stands_alone = || self.contents.tags_of(manifest).is_empty() && self.graph.holders_of(manifest).is_empty();
+        !ghost && (self.has_ordinary_tag(manifest) || stands_alone())
+    }
+
+    /// An image without any tag: what `untagged` chooses.
+    pub(super) fn is_untagged_image(&self, manifest: u32) -> bool {
+        self.contents.tags_of(manifest).is_empty() && self.is_image(manifest)
+    }
+
+    fn moment(&self, updated_at: Option<Timestamp>) -> Moment {
+        match updated_at {
+            None => Moment::Unknown,
+            Some(time) if self.question.now < time => Moment::Future,
+            Some(time) => Moment::At(time),
+        }
+    }
+
+    pub(super) fn manifest_moment(&self, manifest: u32) -> Moment {
+        self.moment(self.manifest(manifest).updated_at)
+    }
+
+    /// A tag's age runs from the newer of its own and its manifest's update; when one of them is unknown, so is the age.
+    pub(super) fn tag_moment(&self, tag: u32) -> Moment {
+        let own = self.moment(self.tag(tag).updated_at);
+        let manifest = self.manifest_moment(self.contents.owner_of(tag));
+        match (own, manifest) {
+            (Moment::At(own), Moment::At(manifest)) => Moment::At(own.max(manifest)),
+            (Moment::Unknown, _) | (_, Moment::Unknown) => Moment::Unknown,
+            (Moment::Future, _) | (_, Moment::Future) => Moment::Future,
+        }
+    }
+
+    /// An untagged manifest's age runs from the first complete listing that saw it untagged; never seen before: now.
+    /// With `adopt_backlog`, what the repository's first listing found is as old as its push.
+    fn untagged_moment(&self, manifest: u32, delete: &Delete) -> Moment {
+        let since = self.manifest(manifest).untagged_since;
+        let is_backlog = since.is_none_or(|since| self.question.observed_since.is_none_or(|first| since <= first));
+        let pushed = self.manifest_moment(manifest);
+        match (pushed, since) {
+            (Moment::At(_), _) if delete.adopt_backlog && is_backlog => pushed,
+            (Moment::At(pushed), Some(since)) => self.moment(Some(since.max(pushed))),
+            (Moment::At(_), None) => Moment::At(self.question.now),
+            (Moment::Unknown | Moment::Future, _) => pushed,
+        }
+    }
+
+    /// Condemned means strictly older.
+    fn is_older(&self, moment: Moment, age: SignedDuration) -> bool {
+        match moment {
+            Moment::At(time) => age < self.question.now.duration_since(time),
+            Moment::Unknown | Moment::Future => false,
+        }
+    }
+
+    fn age_reason(&self, moment: Moment) -> Option<Reason> {
+        match moment {
+            Moment::Unknown => Some(Reason::UnknownTime),
+            Moment::Future => Some(Reason::FutureTime),
+            Moment::At(time) => (self.question.now.duration_since(time) < self.min_age).then_some(Reason::TooYoung),
+        }
+    }
+
+    /// What holds a manifest, with all its tags, on its own account.
+    pub(super) fn hold_reasons(&self, manifest: u32, at_least: &BitSet, reasons: &mut Vec<Reason>) {
+        reasons.extend(self.lock_levels(manifest).map(Reason::Locked));
+        if self.manifest(manifest).references == References::Ghost {
+            reasons.push(Reason::Ghost);
+        }
+        reasons.extend(self.age_reason(self.manifest_moment(manifest)));
+        // An ordinary tag's time speaks for the tag; a companion tag has no verdict of its own, so it speaks for the manifest.
+        let companions = self.contents.tags_of(manifest).iter().filter(|tag| self.graph.is_companion_tag(**tag));
+        let of_companions = companions.filter_map(|tag| self.age_reason(self.tag_moment(*tag)));
+        for reason in of_companions {
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        if at_least.contains(manifest as usize) {
+            reasons.push(Reason::KeepAtLeast);
+        }
+    }
+
+    pub(super) fn is_held(&self, manifest: u32, at_least: &BitSet) -> bool {
+        let own_age = self.age_reason(self.manifest_moment(manifest)).is_some();
+        if own_age || at_least.contains(manifest as usize) || self.lock_levels(manifest).next().is_some() {
+            return true;
+        }
+        self.manifest(manifest).references == References::Ghost
+            || (self.contents.tags_of(manifest).iter())
+                .any(|tag| self.graph.is_companion_tag(*tag) && self.age_reason(self.tag_moment(*tag)).is_some())
+    }
+
+    /// Any lock on the repository, the manifest or any of its tags holds the manifest and all its tags.
+    fn lock_levels(&self, manifest: u32) -> impl Iterator<Item = Level> + '_ {
+        let repository = self.question.repository_locks.protects().then_some(Level::Repository);
+        let own = self.manifest(manifest).locks.protects().then_some(Level::Manifest);
+        let tag = self.contents.tags_of(manifest).iter().any(|tag| self.tag(*tag).locks.protects()).then_some(Level::Tag);
+        [repository, own, tag].into_iter().flatten()
+    }
+
+    /// Images that stay whatever is counted, and so use no slot of any count.
+    pub(super) fn slotless_images(&self) -> BitSet {
+        let mut slotless = BitSet::new(self.contents.manifests().len());
+        for manifest in self.places() {
+            let known = |moment| matches!(moment, Moment::At(_));
+            let untimed = !known(self.manifest_moment(manifest)) || self.ordinary_tags(manifest).any(|tag| !known(self.tag_moment(tag)));
+            if untimed || self.lock_levels(manifest).next().is_some() || self.manifest(manifest).references == References::Ghost {
+                slotless.insert(manifest as usize);
+            }
+        }
+        for speaker in &self.speakers {
+            let unconditional = match &speaker.rule.action {
+                Action::Keep(keep) => keep.last.is_none(),
+                Action::Lock(_) => true,
+                Action::Delete(_) | Action::Unlock(_) => false,
+            };
+            if !unconditional {
+                continue;
+            }
+            for tag in speaker.matches.iter() {
+                slotless.insert(self.contents.owner_of(tag) as usize);
+            }
+            if matches!(selector_of(&speaker.rule.action), Selector::Untagged) {
+                self.places().filter(|manifest| self.is_untagged_image(*manifest)).for_each(|manifest| slotless.insert(manifest as usize));
+            }
+        }
+        slotless
+    }
+
+    /// The tags that a delete rule condemns and that nothing of their own or of their manifest's own keeps.
+    pub(super) fn condemned_tags(&self, newest: &[BitSet], at_least: &BitSet) -> BitSet {
+        let mut condemned = BitSet::new(self.contents.tags().len());
+        for (speaker, newest) in self.speakers.iter().zip(newest) {
+            if let Action::Delete(delete) = &speaker.rule.action {
+                for tag in speaker.matches.iter().filter(|tag| self.delete_speaks(delete, newest, *tag).is_none()) {
+                    condemned.insert(tag as usize);
+                }
+            }
+        }
+        for (speaker, newest) in self.speakers.iter().zip(newest) {
+            match &speaker.rule.action {
+                Action::Keep(keep) => {
+                    let kept = if keep.last.is_some() { newest } else { &speaker.matches };
+                    kept.iter().filter(|_| matches!(keep.selector, Selector::Tags(_))).for_each(|tag| condemned.remove(tag as usize));
+                }
+                Action::Lock(_) => speaker.matches.iter().for_each(|tag| condemned.remove(tag as usize)),
+                Action::Delete(_) | Action::Unlock(_) => {}
+            }
+        }
+        let spared: Vec<u32> = condemned
+            .iter()
+            .filter(|tag| self.age_reason(self.tag_moment(*tag)).is_some() || self.is_held(self.contents.owner_of(*tag), at_least))
+            .collect();
+        spared.into_iter().for_each(|tag| condemned.remove(tag as usize));
+        condemned
+    }
+
+    /// Why a delete rule that chooses the tag does not condemn it; None: it does.
+    fn delete_speaks(&self, delete: &Delete, newest: &BitSet, tag: u32) -> Option<DeleteSpared> {
+        if delete.except_last.is_some() && newest.contains(tag as usize) {
+            return Some(DeleteSpared::ExceptLast);
+        }
+        let young = delete.older_than.is_some_and(|age| !self.is_older(self.tag_moment(tag), age.duration()));
+        young.then_some(DeleteSpared::NotYet)
+    }
+
+    fn untagged_speaks(&self, delete: &Delete, newest: &BitSet, manifest: u32) -> Option<DeleteSpared> {
+        if delete.except_last.is_some() && newest.contains(manifest as usize) {
+            return Some(DeleteSpared::ExceptLast);
+        }
+        let young = delete.older_than.is_some_and(|age| !self.is_older(self.untagged_moment(manifest, delete), age.duration()));
+        young.then_some(DeleteSpared::NotYet)
+    }
+
+    /// Adds the delete rules that condemn the tag.
+    pub(super) fn condemning_rules(&self, tag: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
+        for (speaker, newest) in self.speakers.iter().zip(newest) {
+            if let Action::Delete(delete) = &speaker.rule.action
+                && speaker.matches.contains(tag as usize)
+                && self.delete_speaks(delete, newest, tag).is_none()
+            {
+                reasons.push(Reason::DeleteRule(speaker.reference));
+            }
+        }
+    }
+
+    /// Adds why the tag stays, as far as rules and its own state say so.
+    pub(super) fn tag_keep_reasons(&self, tag: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
+        if self.tag(tag).locks.protects() {
+            reasons.push(Reason::Locked(Level::Tag));
+        }
+        reasons.extend(self.age_reason(self.tag_moment(tag)));
+        for (speaker, newest) in self.speakers.iter().zip(newest) {
+            if !speaker.matches.contains(tag as usize) {
+                continue;
+            }
+            let reason = match &speaker.rule.action {
+                Action::Keep(keep) if keep.last.is_none() => Some(Reason::KeepRule(speaker.reference)),
+                Action::Keep(_) => newest.contains(tag as usize).then_some(Reason::KeepLast(speaker.reference)),
+                Action::Lock(_) => Some(Reason::LockRule(speaker.reference)),
+                Action::Delete(delete) => self.delete_speaks(delete, newest, tag).map(|spared| spared.reason(speaker.reference)),
+                Action::Unlock(_) => None,
+            };
+            reasons.extend(reason);
+        }
+    }
+
+    /// Adds why an untagged image stays, as far as rules say so.
+    pub(super) fn untagged_keep_reasons(&self, manifest: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
+        if !self.is_untagged_image(manifest) {
+            return;
+        }
+        for (speaker, newest) in self.untagged_speakers(newest) {
+            let reason = match &speaker.rule.action {
+                Action::Keep(keep) if keep.last.is_none() => Some(Reason::KeepRule(speaker.reference)),
+                Action::Keep(_) => newest.contains(manifest as usize).then_some(Reason::KeepLast(speaker.reference)),
+                Action::Delete(delete) => self.untagged_speaks(delete, newest, manifest).map(|spared| spared.reason(speaker.reference)),
+                Action::Lock(_) | Action::Unlock(_) => None,
+            };
+            reasons.extend(reason);
+        }
+    }
+
+    /// Adds what condemns an untagged image: delete rules, or an earlier run that did not get to it.
+    pub(super) fn untagged_condemning_reasons(&self, manifest: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
+        if !self.is_untagged_image(manifest) {
+            return;
+        }
+        for (speaker, newest) in self.untagged_speakers(newest) {
+            if let Action::Delete(delete) = &speaker.rule.action
+                && self.untagged_speaks(delete, newest, manifest).is_none()
+            {
+                reasons.push(Reason::DeleteRule(speaker.reference));
+            }
+        }
+        let left_behind = self.manifest(manifest).left_behind_by;
+        if self.has_delete_rule && left_behind.is_some_and(|root| self.contents.find(root).is_none()) {
+            reasons.push(Reason::LeftBehind);
+        }
+    }
+
+    fn untagged_speakers<'s>(&'s self, newest: &'s [BitSet]) -> impl Iterator<Item = (&'s Speaker<'a>, &'s BitSet)> {
+        let on_untagged = |speaker: &Speaker<'_>| matches!(selector_of(&speaker.rule.action), Selector::Untagged);
+        self.speakers.iter().zip(newest).filter(move |(speaker, _)| on_untagged(speaker))
+    }
+
+    /// Whether a keep rule keeps the untagged image.
+    pub(super) fn untagged_is_kept(&self, manifest: u32, newest: &[BitSet]) -> bool {
+        self.untagged_speakers(newest).any(|(speaker, newest)| match &speaker.rule.action {
+            Action::Keep(keep) => keep.last.is_none() || newest.contains(manifest as usize),
+            Action::Delete(_) | Action::Lock(_) | Action::Unlock(_) => false,
+        })
+    }
+
+    /// Whether the rule belongs to the acting policy.
+    pub(super) fn is_acting(&self, rule: RuleRef) -> bool {
+        usize::from(rule.policy) == self.question.acting
+    }
+
+    /// Why a companion tag stays.
+    pub(super) fn companion_reason(&self, tag: u32, fate: &Fate) -> Reason {
+        let manifest = self.contents.owner_of(tag);
+        let holders = self.graph.holders_of(manifest).iter();
+        let subject = holders.filter(|end| end.hold == Hold::Companion).find(|end| fate.stays(end.manifest));
+        subject.map_or(Reason::WithManifest, |end| Reason::CompanionOf(end.manifest))
+    }
+}
+
+/// Why a delete rule does not condemn what it chooses.
+enum DeleteSpared {
+    ExceptLast,
+    NotYet,
+}
+
+impl DeleteSpared {
+    fn reason(self, rule: RuleRef) -> Reason {
+        match self {
+            Self::ExceptLast => Reason::ExceptLast(rule),
+            Self::NotYet => Reason::NotYet(rule),
+        }
+    }
+}
+
+pub(super) fn selector_of(action: &Action) -> &Selector {
+    match action {
+        Action::Keep(keep) => &keep.selector,
+        Action::Delete(delete) => &delete.selector,
+        Action::Lock(lock) | Action::Unlock(lock) => &lock.selector,
+    }
+}
+
+pub(super) fn count_in(action: &Action) -> Option<&Count> {
+    match action {
+        Action::Keep(keep) => keep.last.as_ref(),
+        Action::Delete(delete) => delete.except_last.as_ref(),
+        Action::Lock(_) | Action::Unlock(_) => None,
+    }
+}
+
+fn matching_tags(contents: &Contents, graph: &Graph, selector: &Selector) -> BitSet {
+    let mut matches = BitSet::new(contents.tags().len());
+    if let Selector::Tags(pattern) = selector {
+        for (place, tag) in (0_u32..).zip(contents.tags()) {
+            if !graph.is_companion_tag(place) && pattern.matches(tag.name.as_str()) {
+                matches.insert(place as usize);
+            }
+        }
+    }
+    matches
+}

@@ -1,0 +1,224 @@
+//! The brakes between plan and apply. Pure. The only maker of an [`ApprovedPlan`]; a refusal is a result, not an error.
+
+mod trim;
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::RepositoryName;
+use crate::policy::{Limits, OnLimit};
+
+use super::plan::{Decision, Finding, Plan, PlanHash, RepositoryPlan, Steps};
+
+/// The largest difference between our clock and the registry's: beyond it ages mean nothing (the bound kopia uses).
+pub const CLOCK_DIFFERENCE_MAX: SignedDuration = SignedDuration::from_mins(5);
+/// A share of fewer images than this says nothing: one of three is not a third of a registry.
+pub const PERCENT_APPLIES_FROM_IMAGES: u32 = 20;
+
+/// What the guard must know beside the plan.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// Deleting is paused.
+    pub paused: bool,
+    /// The registry's time less ours, from its last answer; None: it told none.
+    pub clock_difference: Option<SignedDuration>,
+    /// Whether the journal survives this process, or that it need not was said aloud.
+    pub journal_is_kept: bool,
+    /// A plan hash that a person accepted although it is over a limit.
+    pub accepted: Option<String>,
+    /// What the audit found, by repository.
+    pub findings: Vec<(RepositoryName, Vec<Finding>)>,
+}
+
+/// What the guard says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What may be applied: the whole plan, or the part of it that is under the limits; None: nothing.
+    pub approved: Option<ApprovedPlan>,
+    /// What may not, and why. Empty: nothing was held back.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A plan that passed the guard. There is no other way to make one, and `apply` takes nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovedPlan {
+    plan: Plan,
+    hash: PlanHash,
+}
+
+impl ApprovedPlan {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its hash.
+    pub fn hash(&self) -> PlanHash {
+        self.hash
+    }
+}
+
+/// Why a plan, or a repository's part of it, is not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Deleting is paused.
+    Paused,
+    /// The clocks differ too much.
+    ClockDifference(SignedDuration),
+    /// Nothing would remember what was done.
+    JournalNotKept,
+    /// The run removes more than it may.
+    TooMany {
+        /// Manifests and tags that the plan removes.
+        planned: u32,
+        /// What `max_deletes` allows.
+        allowed: u32,
+    },
+    /// The run removes a larger share of all images than it may.
+    TooLargeAShare(Share),
+    /// A repository would lose a larger share of its images than it may: nothing is done in it.
+    RepositoryShare(RepositoryName, Share),
+    /// The audit found a bug of this program: nothing is done in this repository.
+    Audit(RepositoryName, Finding),
+}
+
+/// A share of images over a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Images that go.
+    pub going: u32,
+    /// Images that there are.
+    pub images: u32,
+    /// What `max_delete_percent` allows.
+    pub percent_allowed: u8,
+}
+
+impl Share {
+    fn exceeded(going: u32, images: u32, percent_allowed: u8) -> Option<Self> {
+        let over = u64::from(images) * u64::from(percent_allowed) < u64::from(going) * 100;
+        // Zero means zero, however few images there are.
+        let applies = PERCENT_APPLIES_FROM_IMAGES <= images || percent_allowed == 0;
+        (over && applies).then_some(Self { going, images, percent_allowed })
+    }
+}
+
+/// Judges a plan.
+///
+/// Nothing at all is applied while deleting is paused, the clocks differ or the journal is not kept. A repository with a finding or
+/// over its share is left out. A run over `max_deletes` or over its share is refused as a whole, or trimmed to its oldest images
+/// when the policy says `on_limit: oldest_first`; a person can accept exactly this plan by its hash.
+pub fn judge(plan: Plan, limits: &Limits, circumstances: &Circumstances) -> Judgement {
+    let mut refusals = blockers(circumstances);
+    if !refusals.is_empty() {
+        return Judgement { approved: None, refusals };
+    }
+    let hash = plan.hash();
+    let accepted = circumstances.accepted.as_deref().is_some_and(|text| hash.is(text));
+    let mut plan = without_findings(plan, &circumstances.findings, &mut refusals);
+    if !accepted {
+        plan = match limits.on_limit {
+            OnLimit::Refuse => match within_limits(plan, limits, &mut refusals) {
+                Some(plan) => plan,
+                None => return Judgement { approved: None, refusals },
+            },
+            OnLimit::OldestFirst => trim::to_limits(plan, limits, &mut refusals),
+        };
+    }
+    let approved = (!plan.is_empty()).then_some(ApprovedPlan { plan, hash });
+    Judgement { approved, refusals }
+}
+
+fn blockers(circumstances: &Circumstances) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if circumstances.paused {
+        refusals.push(Refusal::Paused);
+    }
+    let difference = circumstances.clock_difference.filter(|difference| CLOCK_DIFFERENCE_MAX < difference.abs());
+    refusals.extend(difference.map(Refusal::ClockDifference));
+    if !circumstances.journal_is_kept {
+        refusals.push(Refusal::JournalNotKept);
+    }
+    refusals
+}
+
+fn without_findings(mut plan: Plan, findings: &[(RepositoryName, Vec<Finding>)], refusals: &mut Vec<Refusal>) -> Plan {
+    for (name, findings) in findings.iter().filter(|(_, findings)| !findings.is_empty()) {
+        refusals.extend(findings.iter().map(|finding| Refusal::Audit(name.clone(), finding.clone())));
+        plan.repositories.iter_mut().filter(|repository| repository.name == *name).for_each(do_nothing);
+    }
+    plan
+}
+
+fn do_nothing(repository: &mut RepositoryPlan) {
+    if let Decision::Steps(steps) = &mut repository.decision {
+        *steps = Steps { images: steps.images, ..Steps::default() };
+    }
+}
+
+fn within_limits(mut plan: Plan, limits: &Limits, refusals: &mut Vec<Refusal>) -> Option<Plan> {
+    let (mut images, mut going) = (0, 0);
+    for repository in &mut plan.repositories {
+        let Decision::Steps(steps) = &repository.decision else { continue };
+        images += steps.images;
+        if let Some(share) = Share::exceeded(steps.images_going, steps.images, limits.max_delete_percent) {
+            refusals.push(Refusal::RepositoryShare(repository.name.clone(), share));
+            do_nothing(repository);
+        } else {
+            going += steps.images_going;
+        }
+    }
+    let planned = plan.steps().map(|(_, steps)| steps.removals()).sum();
+    if limits.max_deletes < planned {
+        refusals.push(Refusal::TooMany { planned, allowed: limits.max_deletes });
+        return None;
+    }
+    if let Some(share) = Share::exceeded(going, images, limits.max_delete_percent) {
+        refusals.push(Refusal::TooLargeAShare(share));
+        return None;
+    }
+    Some(plan)
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paused => formatter.write_str("deleting is paused; nothing is applied until it is resumed"),
+            Self::ClockDifference(difference) => write!(
+                formatter,
+                "our clock and the registry's differ by {difference:#}, more than {CLOCK_DIFFERENCE_MAX:#}; set the clock, ages mean nothing until then"
+            ),
+            Self::JournalNotKept => formatter.write_str(
+                "there is no state directory, so nothing would remember what was deleted; set state.dir, or state.volatile: true if that is meant",
+            ),
+            Self::TooMany { planned, allowed } => write!(
+                formatter,
+                "the run would remove {planned} manifests and tags, max_deletes allows {allowed}; accept this plan by its hash, raise the limit, or drain with on_limit: oldest_first"
+            ),
+            Self::TooLargeAShare(share) => write!(formatter, "the run would delete {share}"),
+            Self::RepositoryShare(name, share) => write!(formatter, "{name} would lose {share}; nothing is done in it"),
+            Self::Audit(name, finding) => write!(
+                formatter,
+                "{name}: the audit of the plan found a bug of retaind, please report it; nothing is done there ({finding})"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { going, images, percent_allowed } = self;
+        write!(
+            formatter,
+            "{going} of {images} images, max_delete_percent allows {percent_allowed} %; accept this plan by its hash or raise the limit"
+        )
+    }
+}
+
+/// A saved plan is good for so long.
+pub const PLAN_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether a saved plan is too old to be applied.
+pub fn is_stale(plan: &Plan, now: Timestamp) -> bool {
+    PLAN_AGE_MAX < now.duration_since(plan.taken_at)
+}

@@ -1,0 +1,5 @@
+//! The stages of a run, in order. Everything is decided as a value first; only `apply` writes.
+
+pub mod evaluate;
+pub mod guard;
+pub mod plan;

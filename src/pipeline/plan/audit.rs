@@ -1,0 +1,248 @@
+//! A second opinion on a plan, with code of its own: it shares no line with `evaluate` beyond the inventory and the policies.
+//! A finding is a bug of this program, never a fault of the world, and nothing is applied in a repository that has one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::model::{Contents, Digest, Locks, Manifest, References, Tag};
+use crate::policy::{Action, Policy, Selector};
+
+use super::Steps;
+
+/// What a plan for one repository is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Audit<'a> {
+    /// The repository's own lock.
+    pub repository_locks: Locks,
+    /// Everything in the repository.
+    pub contents: &'a Contents,
+    /// Every policy that names it.
+    pub policies: &'a [&'a Policy],
+    /// The place in `policies` of the one that acts.
+    pub acting: usize,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A promise that the plan would break: which invariant, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The number of the invariant in `docs/safety.md`.
+    pub invariant: &'static str,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.invariant, self.what)
+    }
+}
+
+/// Everything the audit finds, in a fixed order; empty: the plan keeps its promises.
+pub fn audit(audit: &Audit<'_>, steps: &Steps) -> Vec<Finding> {
+    let world = World::new(audit, steps);
+    let mut findings = Findings(Vec::new());
+    world.known_and_free(steps, &mut findings);
+    world.old_enough(steps, &mut findings);
+    world.survivors_are_whole(&mut findings);
+    world.holders_go_first(steps, &mut findings);
+    world.rules_allow(steps, &mut findings);
+    world.enough_is_left(&mut findings);
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, invariant: &'static str, what: String) {
+        self.0.push(Finding { invariant, what });
+    }
+}
+
+struct World<'a> {
+    audit: Audit<'a>,
+    /// With their places in the plan.
+    deleted: HashMap<Digest, usize>,
+    untagged: BTreeSet<&'a str>,
+}
+
+impl<'a> World<'a> {
+    fn new(audit: &Audit<'a>, steps: &'a Steps) -> Self {
+        Self {
+            audit: *audit,
+            deleted: steps.deletes.iter().enumerate().map(|(place, step)| (step.digest, place)).collect(),
+            untagged: steps.untags.iter().map(|step| step.tag.name.as_str()).collect(),
+        }
+    }
+
+    fn manifest(&self, digest: Digest) -> Option<&'a Manifest> {
+        self.audit.contents.find(digest).map(|place| &self.audit.contents.manifests()[place as usize])
+    }
+
+    fn tag(&self, name: &str) -> Option<&'a Tag> {
+        let tags = self.audit.contents.tags();
+        tags.binary_search_by(|tag| tag.name.as_str().cmp(name)).ok().map(|place| &tags[place])
+    }
+
+    fn tags_of(&self, digest: Digest) -> Vec<&'a Tag> {
+        let places = self.audit.contents.find(digest).map_or(&[][..], |manifest| self.audit.contents.tags_of(manifest));
+        places.iter().map(|tag| &self.audit.contents.tags()[*tag as usize]).collect()
+    }
+
+    fn is_locked(&self, digest: Digest) -> bool {
+        let own = self.manifest(digest).is_none_or(|manifest| manifest.locks.protects());
+        own || self.audit.repository_locks.protects() || self.tags_of(digest).iter().any(|tag| tag.locks.protects())
+    }
+
+    /// S2, S5: every step names what the listing has, all of its tags and nothing locked.
+    fn known_and_free(&self, steps: &Steps, findings: &mut Findings) {
+        if self.deleted.len() != steps.deletes.len() {
+            findings.add("S5", "a manifest is deleted twice".to_owned());
+        }
+        for step in &steps.deletes {
+            let listed: Vec<&str> = self.tags_of(step.digest).iter().map(|tag| tag.name.as_str()).collect();
+            let planned: Vec<&str> = step.tags.iter().map(|tag| tag.name.as_str()).collect();
+            if listed != planned {
+                findings.add("S5", format!("{} has the tags {listed:?}, the plan expects {planned:?}", step.digest));
+            }
+            if self.is_locked(step.digest) {
+                findings.add("S2", format!("{} is locked or not listed", step.digest));
+            }
+            let opened = steps.locks.iter().any(|lock| lock.digest == step.digest);
+            if opened {
+                findings.add("S2", format!("{} is deleted and its lock changed in one plan", step.digest));
+            }
+        }
+        for step in &steps.untags {
+            let name = step.tag.name.as_str();
+            if self.tag(name).is_none_or(|tag| tag.digest != step.digest) {
+                findings.add("S5", format!("tag {name} does not point at {}", step.digest));
+            }
+            if self.is_locked(step.digest) {
+                findings.add("S2", format!("tag {name} or its manifest is locked"));
+            }
+            if self.deleted.contains_key(&step.digest) {
+                findings.add("S5", format!("tag {name} is removed beside its manifest"));
+            }
+        }
+    }
+
+    /// S6: nothing young, and nothing whose age is not known.
+    fn old_enough(&self, steps: &Steps, findings: &mut Findings) {
+        let floor = self.audit.policies[self.audit.acting].limits.min_age;
+        let is_young = |time: Option<Timestamp>| time.is_none_or(|time| self.audit.now.duration_since(time) < floor);
+        for step in &steps.deletes {
+            let manifest = self.manifest(step.digest);
+            let young_tag = self.tags_of(step.digest).iter().any(|tag| is_young(tag.updated_at));
+            if manifest.is_none_or(|manifest| is_young(manifest.updated_at)) || young_tag {
+                findings.add("S6", format!("{} is younger than the age floor, or its age is not known", step.digest));
+            }
+        }
+        for step in steps.untags.iter().filter(|step| self.tag(step.tag.name.as_str()).is_none_or(|tag| is_young(tag.updated_at))) {
+            findings.add("S6", format!("tag {} is younger than the age floor, or its age is not known", step.tag.name));
+        }
+    }
+
+    /// S3, S4: what stays keeps its children, its subject, its referrers and its companions, as far as they exist.
+    fn survivors_are_whole(&self, findings: &mut Findings) {
+        let goes = |digest: &Digest| self.deleted.contains_key(digest);
+        for manifest in self.audit.contents.manifests().iter().filter(|manifest| !goes(&manifest.digest)) {
+            for child in manifest.references.children().iter().filter(|child| goes(child)) {
+                findings.add("S3", format!("{} stays, but its child {child} goes", manifest.digest));
+            }
+            if let Some(subject) = manifest.references.subject().filter(goes) {
+                findings.add("S4", format!("{} stays, but its subject {subject} goes", manifest.digest));
+            }
+        }
+        for manifest in self.audit.contents.manifests().iter().filter(|manifest| goes(&manifest.digest)) {
+            let subject = manifest.references.subject();
+            let by_tag = self.tags_of(manifest.digest).iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
+            for subject in subject.into_iter().chain(by_tag) {
+                if subject != manifest.digest && self.manifest(subject).is_some() && !goes(&subject) {
+                    findings.add("S4", format!("{} goes, but its subject {subject} stays", manifest.digest));
+                }
+            }
+        }
+    }
+
+    /// Parents before children, subjects before referrers; and each step says whom it waits for.
+    fn holders_go_first(&self, steps: &Steps, findings: &mut Findings) {
+        for (place, step) in steps.deletes.iter().enumerate() {
+            let Some(manifest) = self.manifest(step.digest) else { continue };
+            let held = manifest.references.children().iter().filter(|child| **child != step.digest);
+            for child in held {
+                if let Some(child_place) = self.deleted.get(child) {
+                    if *child_place < place {
+                        findings.add("S3", format!("{child} goes before {}, which lists it", step.digest));
+                    } else if !steps.deletes[*child_place].after.contains(&step.digest) {
+                        findings.add("S3", format!("{child} does not wait for {}, which lists it", step.digest));
+                    }
+                }
+            }
+            let subject_place = manifest.references.subject().and_then(|subject| self.deleted.get(&subject));
+            if subject_place.is_some_and(|subject_place| place < *subject_place) {
+                findings.add("S4", format!("{} goes before its subject", step.digest));
+            }
+        }
+    }
+
+    /// S17 and the rules themselves: a delete rule chooses every tag that goes, and no keep or lock rule of any policy holds it.
+    fn rules_allow(&self, steps: &Steps, findings: &mut Findings) {
+        let acting = self.audit.policies[self.audit.acting];
+        let chooses = |selector: &Selector, tag: &str| matches!(selector, Selector::Tags(pattern) if pattern.matches(tag));
+        let condemns = |action: &Action, tag: &str| matches!(action, Action::Delete(delete) if chooses(&delete.selector, tag));
+        let protects = |action: &Action, tag: &str| match action {
+            Action::Keep(keep) => keep.last.is_none() && chooses(&keep.selector, tag),
+            Action::Lock(lock) => chooses(&lock.selector, tag),
+            Action::Delete(_) | Action::Unlock(_) => false,
+        };
+        let deleted_tags = steps.deletes.iter().flat_map(|step| step.tags.iter().map(|tag| tag.name.as_str()));
+        for tag in deleted_tags.chain(self.untagged.iter().copied()).filter(|tag| subject_by_tag(tag).is_none()) {
+            if !acting.rules.iter().any(|rule| condemns(&rule.action, tag)) {
+                findings.add("S17", format!("no delete rule chooses the tag {tag}"));
+            }
+            if self.audit.policies.iter().flat_map(|policy| &policy.rules).any(|rule| protects(&rule.action, tag)) {
+                findings.add("S17", format!("a keep or lock rule chooses the tag {tag}"));
+            }
+        }
+        let on_untagged = |action: &Action| matches!(action, Action::Delete(delete) if matches!(delete.selector, Selector::Untagged));
+        let untagged_rule = acting.rules.iter().any(|rule| on_untagged(&rule.action));
+        for step in steps.deletes.iter().filter(|step| step.tags.is_empty() && step.after.is_empty()) {
+            let left_behind = self.manifest(step.digest).is_some_and(|manifest| manifest.left_behind_by.is_some());
+            if !untagged_rule && !left_behind {
+                findings.add("S17", format!("no rule chooses the untagged {}", step.digest));
+            }
+        }
+    }
+
+    /// Semantics 11: so many images of the repository are left.
+    fn enough_is_left(&self, findings: &mut Findings) {
+        let Some(wanted) = self.audit.policies.iter().map(|policy| policy.limits.keep_at_least as usize).max() else { return };
+        let mut held: BTreeSet<Digest> = BTreeSet::new();
+        for manifest in self.audit.contents.manifests() {
+            held.extend(manifest.references.children().iter().filter(|child| **child != manifest.digest));
+            held.extend(manifest.references.subject().filter(|subject| self.manifest(*subject).is_some()).map(|_| manifest.digest));
+        }
+        let is_image = |manifest: &&Manifest| {
+            let tags = self.tags_of(manifest.digest);
+            let ordinary = tags.iter().any(|tag| subject_by_tag(tag.name.as_str()).is_none());
+            manifest.references != References::Ghost
+                && manifest.updated_at.is_some()
+                && (ordinary || tags.is_empty() && !held.contains(&manifest.digest))
+        };
+        let images: Vec<&Manifest> = self.audit.contents.manifests().iter().filter(is_image).collect();
+        let left = images.iter().filter(|manifest| !self.deleted.contains_key(&manifest.digest)).count();
+        if left < wanted.min(images.len()) {
+            findings.add("L11", format!("{left} of {} images are left, at least {wanted} were promised", images.len()));
+        }
+    }
+}
+
+/// The subject that a companion tag names, read in another way than `evaluate` reads it.
+fn subject_by_tag(tag: &str) -> Option<Digest> {
+    let stem = [".sig", ".att", ".sbom"].iter().find_map(|suffix| tag.strip_suffix(suffix)).unwrap_or(tag);
+    stem.strip_prefix("sha256-").and_then(Digest::from_hex)
+}
