@@ -159,7 +159,7 @@ impl<'a> World<'a> {
         }
         for manifest in self.audit.contents.manifests().iter().filter(|manifest| goes(&manifest.digest)) {
             let subject = manifest.references.subject();
-            let by_tag = self.tags_of(manifest.digest).iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
+            let by_tag = self.tags_of(manifest.digest).into_iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
             for subject in subject.into_iter().chain(by_tag) {
                 if subject != manifest.digest && self.manifest(subject).is_some() && !goes(&subject) {
                     findings.add("S4", format!("{} goes, but its subject {subject} stays", manifest.digest));
