@@ -1,0 +1,3 @@
+//! placeholder
+mod outcome;
+pub use outcome::{Applied, AppliedRepository, Counts, Outcome, StepKind, StepReport, Stopped};

@@ -1,0 +1,111 @@
+//! One image: its verdict, every rule that spoke, what keeps it alive, and from when on it would go.
+
+use std::fmt::Write as _;
+
+use super::super::evaluate::{Evaluation, Reason};
+use super::words::{Context, age};
+
+/// How far a chain of "kept by …" is followed.
+const CHAIN_MAX: usize = 8;
+
+/// Explains the manifest at `manifest` with all its tags.
+pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation, manifest: u32) -> String {
+    let mut out = String::new();
+    let item = &context.contents.manifests()[manifest as usize];
+    let goes = evaluation.manifests.goes(manifest);
+    let policy = &context.policies[context.acting].name;
+    let _ = writeln!(out, "{repository}@{}", item.digest);
+    let _ = writeln!(out, "{} under policy {policy}", if goes { "goes" } else { "stays" });
+    let pushed = item
+        .updated_at
+        .map_or_else(|| "at an unknown time".to_owned(), |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time))));
+    let _ = writeln!(out, "  {}, pushed {pushed}", item.media_type);
+    if let Some(since) = item.untagged_since {
+        let _ = writeln!(out, "  seen untagged since {since:.0}");
+    }
+    for reason in evaluation.manifests.reasons(manifest) {
+        let _ = writeln!(out, "  - {}", context.sentence(*reason));
+        chain(&mut out, context, evaluation, *reason);
+        due(&mut out, context, *reason, item.untagged_since);
+    }
+    for tag in context.contents.tags_of(manifest) {
+        let item = &context.contents.tags()[*tag as usize];
+        let verdict = match (evaluation.tags.goes(*tag), goes) {
+            (true, true) => "goes with its manifest",
+            (true, false) => "is removed",
+            (false, _) => "stays",
+        };
+        let moved = item
+            .updated_at
+            .map_or_else(|| "at an unknown time".to_owned(), |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time))));
+        let _ = writeln!(out, "tag {} {verdict}\n  pushed or moved {moved}", item.name);
+        for reason in evaluation.tags.reasons(*tag) {
+            let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(*tag);
+            let _ = writeln!(out, "  - {}{}", context.sentence(*reason), if lost { ", but keep wins" } else { "" });
+            let updated_at = context.contents.manifests()[manifest as usize].updated_at;
+            due(&mut out, context, *reason, item.updated_at.zip(updated_at).map(|(tag, manifest)| tag.max(manifest)));
+        }
+    }
+    out
+}
+
+/// What keeps the thing that keeps it, and so on up to something that stays on its own account.
+fn chain(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, reason: Reason) {
+    let mut seen = Vec::new();
+    let mut next = holder(reason);
+    while let Some(manifest) = next {
+        if seen.len() == CHAIN_MAX || seen.contains(&manifest) {
+            return;
+        }
+        seen.push(manifest);
+        let reasons = evaluation.manifests.reasons(manifest);
+        next = reasons.iter().find_map(|reason| holder(*reason));
+        let Some(reason) = reasons.first() else { return };
+        let indent = 2 + 2 * seen.len();
+        let why = match reason {
+            Reason::TagStays(tag) => {
+                let of_tag = evaluation.tags.reasons(*tag).first().map_or_else(String::new, |reason| context.sentence(*reason));
+                format!("its tag {} stays: {of_tag}", context.contents.tags()[*tag as usize].name)
+            }
+            reason => context.sentence(*reason),
+        };
+        let _ = writeln!(out, "{:indent$}- {}: {why}", "", context.manifest(manifest));
+    }
+}
+
+fn holder(reason: Reason) -> Option<u32> {
+    match reason {
+        Reason::ChildOf(holder)
+        | Reason::ReferrerOf(holder)
+        | Reason::CompanionOf(holder)
+        | Reason::SubjectOf(holder)
+        | Reason::WithRoot(holder) => Some(holder),
+        Reason::NoRule
+        | Reason::KeepRule(_)
+        | Reason::KeepLast(_)
+        | Reason::LockRule(_)
+        | Reason::Locked(_)
+        | Reason::UnknownTime
+        | Reason::FutureTime
+        | Reason::TooYoung
+        | Reason::NotYet(_)
+        | Reason::ExceptLast(_)
+        | Reason::KeepAtLeast
+        | Reason::Ghost
+        | Reason::SubjectAbsent
+        | Reason::TagStays(_)
+        | Reason::WithManifest
+        | Reason::Circle
+        | Reason::DeleteRule(_)
+        | Reason::LeftBehind => None,
+    }
+}
+
+fn due(out: &mut String, context: &Context<'_>, reason: Reason, since: Option<jiff::Timestamp>) {
+    let Reason::NotYet(rule) = reason else { return };
+    // An untagged manifest that no listing saw before starts to age now.
+    let since = since.or_else(|| context.is_on_untagged(rule).then_some(context.now));
+    if let Some(due) = since.and_then(|since| context.goes_after(rule, since)) {
+        let _ = writeln!(out, "    that is after {due:.0}, in {}", age(due.duration_since(context.now)));
+    }
+}

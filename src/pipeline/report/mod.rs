@@ -1,0 +1,52 @@
+//! What was decided and what was done, for people (text, Markdown) and machines (JSON). Pure: reads values, decides nothing.
+
+mod explain;
+mod json;
+mod text;
+mod words;
+
+use crate::model::Repository;
+use crate::policy::{Mode, Policy};
+
+use super::evaluate::Evaluation;
+use super::guard::Refusal;
+use super::plan::Plan;
+
+pub use explain::explain;
+pub use json::{InvalidDocument, SavedPlan, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
+pub use text::{Detail, applied, plan_as_markdown, plan_as_text};
+pub use words::Context;
+
+/// Everything that was decided about one policy and one registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided<'a> {
+    /// The policy that acts.
+    pub policy: &'a Policy,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What the guard held back.
+    pub refusals: &'a [Refusal],
+    /// The repositories of the plan, in its order.
+    pub repositories: &'a [DecidedRepository<'a>],
+}
+
+/// Everything that was decided about one repository.
+#[derive(Debug, Clone)]
+pub struct DecidedRepository<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// The policies that name it, and the place among them of the one that acts.
+    pub policies: Vec<&'a Policy>,
+    /// The place in `policies` of the one that acts.
+    pub acting: usize,
+    /// The verdicts; None: the listing was incomplete.
+    pub evaluation: Option<Evaluation>,
+}
+
+/// The mode as it is written in a policy.
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::DryRun => "dry-run",
+        Mode::Enforce => "enforce",
+    }
+}

@@ -1,0 +1,304 @@
+//! Plans and outcomes as text for a terminal, and plans as Markdown for a review.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::model::{Contents, Digest, Gap, Listing, TagName};
+
+use super::super::apply::{Applied, Outcome, StepReport};
+use super::super::evaluate::{Evaluation, Reason};
+use super::super::plan::{Cause, Decision, LockStep, Steps};
+use super::words::{Context, age, counted, lock_change, short, size};
+use super::{Decided, DecidedRepository, mode_word};
+
+/// How much of a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// What changes one by one; what stays summed up by reason.
+    Changes,
+    /// Every image, with every reason.
+    Everything,
+}
+
+/// So many tags of an image are written out.
+const TAGS_SHOWN: usize = 4;
+
+/// A plan for a terminal.
+pub fn plan_as_text(decided: &Decided<'_>, detail: Detail) -> String {
+    let mut out = String::new();
+    let Decided { policy, plan, refusals, repositories } = decided;
+    write_line(&mut out, 0, &format!("policy {} ({}) on {}", policy.name, mode_word(policy.mode), plan.registry));
+    write_line(&mut out, 0, &format!("listing of {:.0}, plan {}", plan.taken_at, plan.hash()));
+    for (repository, planned) in repositories.iter().zip(&plan.repositories) {
+        out.push('\n');
+        match (&planned.decision, &repository.repository.listing, &repository.evaluation) {
+            (Decision::Steps(steps), Listing::Complete(contents), Some(evaluation)) => {
+                let context = context(decided, repository, contents);
+                repository_as_text(&mut out, &context, planned.name.as_str(), steps, evaluation, detail);
+            }
+            (Decision::Nothing(gaps), _, _) => gaps_as_text(&mut out, planned.name.as_str(), gaps),
+            (Decision::Steps(_), _, _) => {}
+        }
+    }
+    if plan.repositories.is_empty() {
+        write_line(&mut out, 0, "\nno repository of the registry is named by this policy");
+    }
+    out.push('\n');
+    for refusal in *refusals {
+        write_line(&mut out, 0, &format!("guard: {refusal}"));
+    }
+    write_line(&mut out, 0, &totals(decided));
+    out
+}
+
+fn context<'a>(decided: &Decided<'a>, repository: &'a DecidedRepository<'a>, contents: &'a Contents) -> Context<'a> {
+    Context { contents, policies: &repository.policies, acting: repository.acting, now: decided.plan.now }
+}
+
+fn gaps_as_text(out: &mut String, name: &str, gaps: &[Gap]) {
+    write_line(out, 0, &format!("{name}: nothing is done here, because something is not known"));
+    for gap in gaps {
+        write_line(out, 2, &gap.0);
+    }
+}
+
+fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps: &Steps, evaluation: &Evaluation, detail: Detail) {
+    write_line(
+        out,
+        0,
+        &format!("{name}: {}, {} of them {}", counted(steps.images, "image", "images"), steps.images_going, going(steps.images_going)),
+    );
+    for lock in &steps.locks {
+        entry(out, "lock", &lock_line(lock), &lock.cause.to_string());
+    }
+    for untag in &steps.untags {
+        entry(out, "untag", &format!("{} ({})", untag.tag.name, untag.digest.short()), &untag.cause.to_string());
+    }
+    let along = along_with(steps);
+    for (place, manifest) in (0_u32..).zip(context.contents.manifests()) {
+        let is_root = evaluation.manifests.reasons(place).iter().any(|reason| !matches!(reason, Reason::WithRoot(_)));
+        if evaluation.manifests.goes(place) && is_root {
+            entry(out, "delete", &image_line(context, place), &sentences(context, evaluation.manifests.reasons(place)));
+            if let Some(along) = along.get(&manifest.digest) {
+                write_line(out, 10, &format!("and {} that only it needed", counted(*along, "manifest", "manifests")));
+            }
+        }
+    }
+    match detail {
+        Detail::Everything => kept_one_by_one(out, context, evaluation),
+        Detail::Changes => kept_by_reason(out, context, evaluation),
+    }
+}
+
+fn going(images: u32) -> &'static str {
+    if images == 1 { "goes" } else { "go" }
+}
+
+fn along_with(steps: &Steps) -> BTreeMap<Digest, u32> {
+    let mut along = BTreeMap::new();
+    for step in &steps.deletes {
+        if let Cause::Image(root) = step.cause {
+            *along.entry(root).or_default() += 1;
+        }
+    }
+    along
+}
+
+/// The reasons for an image are those of its manifest, with each tag's own in place of "its tag … stays".
+fn reasons_for_image(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -> Vec<Reason> {
+    let mut all = Vec::new();
+    for reason in evaluation.manifests.reasons(manifest) {
+        match reason {
+            Reason::TagStays(tag) => all.extend(evaluation.tags.reasons(*tag).iter().filter(|reason| **reason != Reason::WithManifest)),
+            reason => all.push(*reason),
+        }
+    }
+    if all.is_empty() {
+        all.extend(context.contents.tags_of(manifest).iter().flat_map(|tag| evaluation.tags.reasons(*tag)));
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn kept_one_by_one(out: &mut String, context: &Context<'_>, evaluation: &Evaluation) {
+    for place in (0_u32..).take(context.contents.manifests().len()).filter(|place| !evaluation.manifests.goes(*place)) {
+        entry(out, "keep", &image_line(context, place), &sentences(context, &reasons_for_image(context, evaluation, place)));
+    }
+}
+
+/// One line for each reason that images stay for, with a few of their names.
+fn kept_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluation) {
+    let mut by_reason: BTreeMap<String, (u32, Vec<String>)> = BTreeMap::new();
+    let mut needed = 0;
+    for place in (0_u32..).take(context.contents.manifests().len()).filter(|place| !evaluation.manifests.goes(*place)) {
+        let reasons = reasons_for_image(context, evaluation, place);
+        let derived = |reason: &Reason| matches!(reason, Reason::ChildOf(_) | Reason::ReferrerOf(_) | Reason::CompanionOf(_));
+        if reasons.iter().all(derived) {
+            needed += 1;
+            continue;
+        }
+        let (images, names) = by_reason.entry(sentences(context, &reasons)).or_default();
+        *images += 1;
+        if names.len() < TAGS_SHOWN {
+            names.push(image_name(context, place));
+        }
+    }
+    for (why, (images, names)) in by_reason {
+        let more = images as usize - names.len();
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        entry(out, "keep", &format!("{}: {}{more}", counted(images, "image", "images"), names.join(", ")), &why);
+    }
+    if 0 < needed {
+        write_line(out, 2, &format!("keep    {} that these need", counted(needed, "manifest", "manifests")));
+    }
+}
+
+fn sentences(context: &Context<'_>, reasons: &[Reason]) -> String {
+    let sentences: Vec<String> = reasons.iter().map(|reason| context.sentence(*reason)).collect();
+    sentences.join("; ")
+}
+
+fn image_name(context: &Context<'_>, manifest: u32) -> String {
+    let digest = context.contents.manifests()[manifest as usize].digest;
+    let tags: Vec<&TagName> = context.contents.tags_of(manifest).iter().map(|tag| &context.contents.tags()[*tag as usize].name).collect();
+    let shown: Vec<&str> = tags.iter().take(TAGS_SHOWN).map(|name| shortened(name.as_str())).collect();
+    match (shown.is_empty(), tags.len() - shown.len()) {
+        (true, _) => short(digest),
+        (false, 0) => shown.join(", "),
+        (false, more) => format!("{} and {more} more tags", shown.join(", ")),
+    }
+}
+
+/// A companion tag is 75 characters of which the first twelve digits tell it apart.
+fn shortened(tag: &str) -> &str {
+    if tag.starts_with("sha256-") { tag.get(..19).unwrap_or(tag) } else { tag }
+}
+
+fn image_line(context: &Context<'_>, manifest: u32) -> String {
+    let item = &context.contents.manifests()[manifest as usize];
+    let tags = context.contents.tags_of(manifest);
+    let age_of = |time| age(context.now.duration_since(time));
+    let aged = item.updated_at.map_or_else(|| "age unknown".to_owned(), age_of);
+    let name = if tags.is_empty() { "untagged".to_owned() } else { image_name(context, manifest) };
+    format!("{name} ({}), {aged}, {}", item.digest.short(), size(item.size_bytes))
+}
+
+fn lock_line(lock: &LockStep) -> String {
+    let name = lock.tag.as_ref().map_or_else(|| short(lock.digest), ToString::to_string);
+    format!("{name}: {}", lock_change(lock.change))
+}
+
+fn entry(out: &mut String, verb: &str, what: &str, why: &str) {
+    write_line(out, 2, &format!("{verb:<6}  {what}"));
+    write_line(out, 10, why);
+}
+
+fn write_line(out: &mut String, indent: usize, line: &str) {
+    // Writing into a String cannot fail.
+    let _ = writeln!(out, "{:indent$}{line}", "");
+}
+
+fn totals(decided: &Decided<'_>) -> String {
+    let (mut images, mut deletes, mut untags, mut locks, mut bytes) = (0, 0, 0, 0, 0_u64);
+    for (_, steps) in decided.plan.steps() {
+        images += steps.images;
+        deletes += steps.deletes.len();
+        untags += steps.untags.len();
+        locks += steps.locks.len();
+        // An index's size is the sum of its children: counting both would count the same bytes twice.
+        let indexes = steps.deletes.iter().filter(|step| !step.media_type.is_index());
+        bytes = indexes.fold(bytes, |sum, step| sum.saturating_add(step.size_bytes));
+    }
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    format!(
+        "{}: {} to delete (at most {}; shared layers count each time), {} to remove, {} to change",
+        counted(images, "image", "images"),
+        counted(number(deletes), "manifest", "manifests"),
+        size(bytes),
+        counted(number(untags), "tag", "tags"),
+        counted(number(locks), "lock", "locks"),
+    )
+}
+
+/// A plan for a review, as Markdown: one table for each repository, with everything that changes.
+pub fn plan_as_markdown(decided: &Decided<'_>) -> String {
+    let mut out = String::new();
+    let Decided { policy, plan, refusals, repositories: _ } = decided;
+    let mode = mode_word(policy.mode);
+    let _ = writeln!(out, "## Plan `{}`: policy `{}` ({mode}) on `{}`\n", plan.hash(), policy.name, plan.registry);
+    let _ = writeln!(out, "{}.", totals(decided));
+    for refusal in *refusals {
+        let _ = writeln!(out, "\n> **Guard:** {refusal}");
+    }
+    for repository in &plan.repositories {
+        let _ = writeln!(out, "\n### `{}`\n", repository.name);
+        let steps = match &repository.decision {
+            Decision::Steps(steps) => steps,
+            Decision::Nothing(gaps) => {
+                for gap in gaps {
+                    let _ = writeln!(out, "- nothing is done here: {}", gap.0);
+                }
+                continue;
+            }
+        };
+        let _ = writeln!(out, "{} of {} go.", steps.images_going, counted(steps.images, "image", "images"));
+        if steps.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "\n| do | what | digest | why |\n|---|---|---|---|");
+        for LockStep { digest, tag, change, cause } in &steps.locks {
+            let name = tag.as_ref().map_or("the manifest", TagName::as_str);
+            let _ = writeln!(out, "| lock | `{name}`: {} | `{}` | {cause} |", lock_change(*change), digest.short());
+        }
+        for untag in &steps.untags {
+            let _ = writeln!(out, "| untag | `{}` | `{}` | {} |", untag.tag.name, untag.digest.short(), untag.cause);
+        }
+        for delete in &steps.deletes {
+            let tags: Vec<String> = delete.tags.iter().map(|tag| format!("`{}`", tag.name)).collect();
+            let tags = if tags.is_empty() { "untagged".to_owned() } else { tags.join(", ") };
+            let _ = writeln!(out, "| delete | {tags} | `{}` | {} |", delete.digest.short(), delete.cause);
+        }
+    }
+    out
+}
+
+/// What was done, for a terminal: one line for each step that did not simply succeed, and the sum.
+pub fn applied(applied: &Applied) -> String {
+    let mut out = String::new();
+    for repository in &applied.repositories {
+        for step in &repository.steps {
+            if let Some(line) = step_line(step) {
+                write_line(&mut out, 0, &format!("{}: {line}", repository.name));
+            }
+        }
+        if let Some(stopped) = &repository.stopped {
+            write_line(&mut out, 0, &format!("{}: stopped here: {stopped}", repository.name));
+        }
+    }
+    let count = applied.counts();
+    write_line(
+        &mut out,
+        0,
+        &format!(
+            "applied: {} deleted, {} removed, {} changed, {} skipped, {} failed, {} not reached",
+            counted(count.deleted, "manifest", "manifests"),
+            counted(count.untagged, "tag", "tags"),
+            counted(count.relocked, "lock", "locks"),
+            count.skipped,
+            count.failed,
+            count.not_reached
+        ),
+    );
+    out
+}
+
+fn step_line(step: &StepReport) -> Option<String> {
+    let name = step.tag.as_ref().map_or_else(|| short(step.digest), |tag| format!("{tag} ({})", step.digest.short()));
+    match &step.outcome {
+        Outcome::Done | Outcome::AlreadyGone => None,
+        Outcome::Skipped(why) => Some(format!("skipped {name}: {why}")),
+        Outcome::Failed(why) => Some(format!("failed {name}: {why}")),
+        Outcome::NotReached => Some(format!("not reached {name}")),
+    }
+}

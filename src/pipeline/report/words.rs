@@ -1,0 +1,194 @@
+//! Reasons, ages and sizes as people read them. Knows no layout.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{Contents, Digest, Level};
+use crate::policy::{Action, LockChange, Policy, Selector};
+
+use super::super::evaluate::{Reason, RuleRef};
+
+/// What a sentence about an item needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// What the places in reasons mean.
+    pub contents: &'a Contents,
+    /// The policies that were asked, in their order.
+    pub policies: &'a [&'a Policy],
+    /// The place in `policies` of the one that acts.
+    pub acting: usize,
+    /// The time of the evaluation.
+    pub now: Timestamp,
+}
+
+impl Context<'_> {
+    /// The rule's name; with its policy's when that is not the one that acts.
+    pub fn rule(&self, rule: RuleRef) -> String {
+        let policy = self.policies[usize::from(rule.policy)];
+        let name = &policy.rules[usize::from(rule.rule)].name;
+        if usize::from(rule.policy) == self.acting { format!("rule {name}") } else { format!("rule {name} of policy {}", policy.name) }
+    }
+
+    /// A manifest by one of its tags, or by the beginning of its digest.
+    pub fn manifest(&self, manifest: u32) -> String {
+        let digest = self.contents.manifests()[manifest as usize].digest;
+        let tag = self.contents.tags_of(manifest).iter().map(|tag| &self.contents.tags()[*tag as usize].name);
+        let ordinary = tag.filter(|name| super::super::evaluate::companion_subject(name).is_none()).min();
+        ordinary.map_or_else(|| short(digest), |name| format!("{name} ({})", digest.short()))
+    }
+
+    fn action(&self, rule: RuleRef) -> &Action {
+        &self.policies[usize::from(rule.policy)].rules[usize::from(rule.rule)].action
+    }
+
+    /// Why the item stays or goes, as half a sentence.
+    pub fn sentence(&self, reason: Reason) -> String {
+        match reason {
+            Reason::NoRule => "no delete rule chooses it".to_owned(),
+            Reason::KeepRule(rule) => format!("{} keeps it", self.rule(rule)),
+            Reason::KeepLast(rule) => format!("{} keeps {}", self.rule(rule), self.counted(rule)),
+            Reason::LockRule(rule) => format!("{} locks it", self.rule(rule)),
+            Reason::Locked(level) => match level {
+                Level::Repository => "the repository is locked".to_owned(),
+                Level::Manifest => "the manifest is locked".to_owned(),
+                Level::Tag => "a tag of it is locked".to_owned(),
+            },
+            Reason::UnknownTime => "the registry tells no time for it".to_owned(),
+            Reason::FutureTime => "its time lies in the future".to_owned(),
+            Reason::TooYoung => format!("younger than min_age ({})", age(self.policies[self.acting].limits.min_age)),
+            Reason::NotYet(rule) => format!("{} deletes it when it is older than {}", self.rule(rule), self.threshold(rule)),
+            Reason::ExceptLast(rule) => format!("{} spares {}", self.rule(rule), self.counted(rule)),
+            Reason::KeepAtLeast => {
+                let wanted = self.policies.iter().map(|policy| policy.limits.keep_at_least).max().unwrap_or(0);
+                format!("keep_at_least: the newest {} of the repository survive", counted(wanted, "image", "images"))
+            }
+            Reason::Ghost => "it is listed, but reading it finds nothing (a ghost)".to_owned(),
+            Reason::SubjectAbsent => "a companion of something that is not in the repository; no rule on tags chooses it".to_owned(),
+            Reason::TagStays(tag) => format!("its tag {} stays", self.contents.tags()[tag as usize].name),
+            Reason::WithManifest => "its manifest is held, with all its tags".to_owned(),
+            Reason::ChildOf(index) => format!("a child of {}, which stays", self.manifest(index)),
+            Reason::ReferrerOf(subject) => format!("it describes {}, which stays", self.manifest(subject)),
+            Reason::CompanionOf(subject) => format!("a companion of {}, which stays", self.manifest(subject)),
+            Reason::SubjectOf(referrer) => format!("{} describes it and stays, and would go with it", self.manifest(referrer)),
+            Reason::Circle => "companions that name each other".to_owned(),
+            Reason::DeleteRule(rule) => format!("{} deletes it", self.rule(rule)),
+            Reason::WithRoot(root) => format!("only {} needed it, which goes", self.manifest(root)),
+            Reason::LeftBehind => "an earlier run deleted the image that needed it".to_owned(),
+        }
+    }
+
+    fn counted(&self, rule: RuleRef) -> String {
+        let count = match self.action(rule) {
+            Action::Keep(keep) => keep.last.as_ref(),
+            Action::Delete(delete) => delete.except_last.as_ref(),
+            Action::Lock(_) | Action::Unlock(_) => None,
+        };
+        let images = count.map_or(0, |count| count.images.get());
+        let per = count.is_some_and(|count| count.per != crate::policy::Grouping::All);
+        format!("the newest {images}{}", if per { " of its group" } else { "" })
+    }
+
+    fn threshold(&self, rule: RuleRef) -> String {
+        let age = match self.action(rule) {
+            Action::Delete(delete) => delete.older_than,
+            Action::Keep(_) | Action::Lock(_) | Action::Unlock(_) => None,
+        };
+        age.map_or_else(String::new, |age| age.to_string())
+    }
+
+    /// From when on a delete rule that waits for the item's age would condemn it, reckoned from what the listing tells.
+    pub fn goes_after(&self, rule: RuleRef, since: Timestamp) -> Option<Timestamp> {
+        match self.action(rule) {
+            Action::Delete(delete) => since.checked_add(delete.older_than?.duration()).ok(),
+            Action::Keep(_) | Action::Lock(_) | Action::Unlock(_) => None,
+        }
+    }
+
+    /// Whether the rule is about untagged manifests.
+    pub fn is_on_untagged(&self, rule: RuleRef) -> bool {
+        let selector = match self.action(rule) {
+            Action::Keep(keep) => &keep.selector,
+            Action::Delete(delete) => &delete.selector,
+            Action::Lock(lock) | Action::Unlock(lock) => &lock.selector,
+        };
+        matches!(selector, Selector::Untagged)
+    }
+}
+
+/// A stable word for a reason, for machines.
+pub(super) fn code(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoRule => "no_rule",
+        Reason::KeepRule(_) => "keep_rule",
+        Reason::KeepLast(_) => "keep_last",
+        Reason::LockRule(_) => "lock_rule",
+        Reason::Locked(_) => "locked",
+        Reason::UnknownTime => "unknown_time",
+        Reason::FutureTime => "future_time",
+        Reason::TooYoung => "too_young",
+        Reason::NotYet(_) => "not_yet",
+        Reason::ExceptLast(_) => "except_last",
+        Reason::KeepAtLeast => "keep_at_least",
+        Reason::Ghost => "ghost",
+        Reason::SubjectAbsent => "subject_absent",
+        Reason::TagStays(_) => "tag_stays",
+        Reason::WithManifest => "with_manifest",
+        Reason::ChildOf(_) => "child",
+        Reason::ReferrerOf(_) => "referrer",
+        Reason::CompanionOf(_) => "companion",
+        Reason::SubjectOf(_) => "subject",
+        Reason::Circle => "circle",
+        Reason::DeleteRule(_) => "delete_rule",
+        Reason::WithRoot(_) => "with_image",
+        Reason::LeftBehind => "left_behind",
+    }
+}
+
+/// `@` and the beginning of the digest.
+pub(super) fn short(digest: Digest) -> String {
+    format!("@{}", digest.short())
+}
+
+/// A length of time in its largest whole unit: `40d`, `7h`, `12m`.
+pub(super) fn age(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    match seconds {
+        ..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        86_400.. => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Bytes in decimal units, as registries bill them.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
+    match units.into_iter().find(|(_, unit)| *unit <= bytes) {
+        Some((name, unit)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} B"),
+    }
+}
+
+/// `1 image`, `2 images`.
+pub(super) fn counted(number: u32, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// `can_delete: false, can_write: true`.
+pub(super) fn lock_change(change: LockChange) -> String {
+    let LockChange { can_delete, can_write, can_read, can_list } = change;
+    let attributes = [("can_delete", can_delete), ("can_write", can_write), ("can_read", can_read), ("can_list", can_list)];
+    let set: Vec<String> = attributes.into_iter().filter_map(|(name, value)| value.map(|value| format!("{name}: {value}"))).collect();
+    set.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_ages_are_short() {
+        assert_eq!([size(999), size(1_500), size(82_000_000), size(1_234_000_000)], ["999 B", "1.5 kB", "82.0 MB", "1.2 GB"]);
+        let hours = SignedDuration::from_hours;
+        assert_eq!([age(hours(0)), age(hours(7)), age(hours(49))], ["0s", "7h", "2d"]);
+    }
+}
