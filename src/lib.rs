@@ -1,5 +1,6 @@
 //! retaind, the retention daemon for Azure Container Registry. The modules in reading order.
 
+pub mod acr;
 pub mod clock;
 pub mod model;
 pub mod pipeline;

@@ -1,0 +1,363 @@
+//! Identities of Microsoft Entra, through our own transport: so that the extra CA, the proxy and the time limits are the
+//! same as for the registry, and so that Entra's own words reach the operator, which the library loses on the way.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use azure_core::error::ErrorKind;
+use azure_core::http::headers::Headers;
+use azure_core::http::{self as azure_http, AsyncRawResponse, ClientOptions, HttpClient, RetryOptions};
+use azure_identity::{
+    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::secret::Secret;
+use crate::acr::error::{chain, printable};
+use crate::acr::limits::{ENTRA_MAX, TOKEN_MAX_BYTES};
+use crate::acr::transport::{Transport, Unread};
+
+/// Which identity to be.
+#[derive(Debug, Clone)]
+pub enum EntraSettings {
+    /// A Kubernetes service account that is federated with an identity.
+    WorkloadIdentity {
+        /// The identity's client ID.
+        client_id: String,
+        /// Its tenant.
+        tenant_id: String,
+        /// Where Kubernetes puts the service account's token.
+        token_file: PathBuf,
+    },
+    /// The identity of the machine.
+    ManagedIdentity {
+        /// The client ID of a user-assigned identity. None: the system-assigned one.
+        client_id: Option<String>,
+    },
+    /// An application with a secret.
+    ClientSecret {
+        /// Its tenant.
+        tenant_id: String,
+        /// Its client ID.
+        client_id: String,
+        /// Its secret.
+        secret: Secret,
+    },
+}
+
+/// What an Entra credential is made of.
+pub struct EntraOptions {
+    /// Which identity to be.
+    pub settings: EntraSettings,
+    /// The cloud's login endpoint, `https://login.microsoftonline.com` if not given.
+    pub authority_host: Option<String>,
+    /// What carries the requests.
+    pub transport: Arc<dyn Transport>,
+}
+
+/// Settings that name no identity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{said}")]
+pub struct InvalidEntraSettings {
+    said: String,
+}
+
+impl EntraSettings {
+    /// A workload identity; what is not given comes from the variables that the webhook of AKS sets.
+    ///
+    /// # Errors
+    /// Something is neither given nor in the environment.
+    pub fn workload_identity(
+        client_id: Option<String>,
+        tenant_id: Option<String>,
+        token_file: Option<PathBuf>,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, InvalidEntraSettings> {
+        let needed = |given: Option<String>, key: &str, variable: &str| {
+            let missing = || InvalidEntraSettings {
+                said: format!("workload identity needs {key} or {variable}; is the pod labelled azure.workload.identity/use: \"true\"?"),
+            };
+            given.or_else(|| set(lookup, variable)).ok_or_else(missing)
+        };
+        Ok(Self::WorkloadIdentity {
+            client_id: needed(client_id, "client_id", "AZURE_CLIENT_ID")?,
+            tenant_id: needed(tenant_id, "tenant_id", "AZURE_TENANT_ID")?,
+            token_file: match token_file {
+                Some(token_file) => token_file,
+                None => needed(None, "token_file", "AZURE_FEDERATED_TOKEN_FILE")?.into(),
+            },
+        })
+    }
+}
+
+/// Chooses an identity by what the environment offers, and says which and why. A choice once made is kept: falling through
+/// to another identity when a token is refused would hide the mistake.
+///
+/// # Errors
+/// The environment offers half of something.
+pub fn auto_entra_settings(lookup: &dyn Fn(&str) -> Option<String>) -> Result<(EntraSettings, &'static str), InvalidEntraSettings> {
+    if set(lookup, "AZURE_FEDERATED_TOKEN_FILE").is_some() {
+        let settings = EntraSettings::workload_identity(None, None, None, lookup)?;
+        return Ok((settings, "workload identity, because AZURE_FEDERATED_TOKEN_FILE is set"));
+    }
+    let client_id = set(lookup, "AZURE_CLIENT_ID");
+    let Some(secret) = set(lookup, "AZURE_CLIENT_SECRET") else {
+        return Ok((EntraSettings::ManagedIdentity { client_id }, "managed identity, because the environment offers nothing else"));
+    };
+    match (set(lookup, "AZURE_TENANT_ID"), client_id) {
+        (Some(tenant_id), Some(client_id)) => {
+            let settings = EntraSettings::ClientSecret { tenant_id, client_id, secret: Secret::new(secret) };
+            Ok((settings, "client secret, because AZURE_CLIENT_SECRET is set"))
+        }
+        _ => Err(InvalidEntraSettings {
+            said: "AZURE_CLIENT_SECRET is set without AZURE_TENANT_ID and AZURE_CLIENT_ID: set all three or none".to_owned(),
+        }),
+    }
+}
+
+/// A variable that is set to something.
+fn set(lookup: &dyn Fn(&str) -> Option<String>, variable: &str) -> Option<String> {
+    lookup(variable).filter(|value| !value.is_empty())
+}
+
+/// A credential that asks nothing yet. A token file that is not there, or a tenant that is none, shows at the first token.
+///
+/// The library itself looks for `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` when it is to be a managed identity.
+pub fn entra_credential(options: EntraOptions) -> Arc<dyn TokenCredential> {
+    let EntraOptions { settings, authority_host, transport } = options;
+    let http = Arc::new(OwnHttp { transport, refusal: Mutex::default() });
+    Arc::new(EntraCredential { settings, authority_host, http, made: Mutex::default() })
+}
+
+struct EntraCredential {
+    settings: EntraSettings,
+    authority_host: Option<String>,
+    http: Arc<OwnHttp>,
+    /// Made at the first token, since making it reads the token file.
+    made: Mutex<Option<Arc<dyn TokenCredential>>>,
+}
+
+impl EntraCredential {
+    fn made(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(credential) = &*made {
+            return Ok(credential.clone());
+        }
+        let credential = self.make()?;
+        Ok(made.insert(credential).clone())
+    }
+
+    fn make(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let client_options = ClientOptions {
+            transport: Some(azure_http::Transport::new(self.http.clone())),
+            // The next call is the retry: the courier's budget and the holder's patience are bounds enough.
+            retry: RetryOptions::none(),
+            cloud: self.authority_host.as_ref().map(|host| {
+                let mut cloud = CustomConfiguration::default();
+                cloud.authority_host.clone_from(host);
+                Arc::new(CloudConfiguration::from(cloud))
+            }),
+            ..ClientOptions::default()
+        };
+        Ok(match &self.settings {
+            EntraSettings::WorkloadIdentity { client_id, tenant_id, token_file } => {
+                WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+                    credential_options: ClientAssertionCredentialOptions { client_options },
+                    client_id: Some(client_id.clone()),
+                    tenant_id: Some(tenant_id.clone()),
+                    token_file_path: Some(token_file.clone()),
+                }))?
+            }
+            EntraSettings::ManagedIdentity { client_id } => ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
+                user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
+                client_options,
+            }))?,
+            EntraSettings::ClientSecret { tenant_id, client_id, secret } => ClientSecretCredential::new(
+                tenant_id,
+                client_id.clone(),
+                azure_core::credentials::Secret::new(secret.expose().to_owned()),
+                Some(ClientSecretCredentialOptions { client_options }),
+            )?,
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for EntraCredential {
+    async fn get_token(&self, scopes: &[&str], options: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+        let credential = self.made().map_err(|error| azure_core::Error::with_message(ErrorKind::Credential, chain(&error)))?;
+        self.http.take_refusal();
+        match tokio::time::timeout(ENTRA_MAX, credential.get_token(scopes, options)).await {
+            Ok(Ok(token)) => Ok(token),
+            // What the endpoint said is worth more than what the library made of it.
+            Ok(Err(error)) => Err(self.http.take_refusal().map_or_else(
+                || azure_core::Error::with_message(ErrorKind::Credential, chain(&error)),
+                |Refusal { kind, said }| azure_core::Error::with_message(kind, said),
+            )),
+            Err(_) => {
+                let late = format!("no token within {} s", ENTRA_MAX.as_secs());
+                let said = self.http.take_refusal().map_or_else(|| late.clone(), |Refusal { said, .. }| format!("{late}: {said}"));
+                Err(azure_core::Error::with_message(ErrorKind::Io, said))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for EntraCredential {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "EntraCredential({:?})", self.settings)
+    }
+}
+
+/// Our transport in the shape that the library wants.
+struct OwnHttp {
+    transport: Arc<dyn Transport>,
+    /// The latest failure.
+    refusal: Mutex<Option<Refusal>>,
+}
+
+/// Why there was no token.
+struct Refusal {
+    /// [`ErrorKind::Credential`]: the endpoint refused. [`ErrorKind::Io`]: it did not get to that.
+    kind: ErrorKind,
+    /// One sentence.
+    said: String,
+}
+
+impl OwnHttp {
+    fn take_refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep_refusal(&self, kind: ErrorKind, said: String) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(Refusal { kind, said });
+    }
+
+    fn lost(&self, said: String) -> azure_core::Error {
+        self.keep_refusal(ErrorKind::Io, said.clone());
+        azure_core::Error::with_message(ErrorKind::Io, said)
+    }
+}
+
+impl std::fmt::Debug for OwnHttp {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("OwnHttp")
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for OwnHttp {
+    async fn execute_request(&self, request: &azure_http::Request) -> azure_core::Result<AsyncRawResponse> {
+        let host = request.url().host_str().unwrap_or("the login endpoint").to_owned();
+        let invalid = |_| azure_core::Error::with_message(ErrorKind::Other, "the request cannot be expressed in HTTP");
+        let body = match request.body() {
+            azure_http::Body::Bytes(bytes) => bytes.clone(),
+            azure_http::Body::SeekableStream(_) => Bytes::new(),
+        };
+        let mut builder = http::Request::builder().method(request.method().as_ref()).uri(request.url().as_str());
+        for (name, value) in request.headers().iter() {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
+        let request = builder.body(body).map_err(invalid)?;
+        let (head, body) = self.transport.send(request).await.map_err(|error| self.lost(error.sentence))?.into_parts();
+        let body = body.read(TOKEN_MAX_BYTES).await.map_err(|unread| match unread {
+            Unread::TooLong => self.lost(format!("the answer of {host} is longer than any token")),
+            Unread::Failed(error) => self.lost(error.sentence),
+        })?;
+        if !head.status.is_success() {
+            let said = explanation(&body).map_or_else(String::new, |said| format!(": {said}"));
+            let kind = if head.status.is_client_error() { ErrorKind::Credential } else { ErrorKind::Io };
+            self.keep_refusal(kind, format!("{host} answered {}{said}", head.status.as_u16()));
+        }
+        let mut headers = Headers::new();
+        for (name, value) in &head.headers {
+            if let Ok(value) = value.to_str() {
+                headers.insert(name.as_str().to_owned(), value.to_owned());
+            }
+        }
+        Ok(AsyncRawResponse::from_bytes(head.status.as_u16().into(), headers, body))
+    }
+}
+
+/// What Entra says about a refusal, e.g. `AADSTS7000215: Invalid client secret provided`, without trace IDs.
+fn explanation(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: Option<String>,
+        error_description: Option<String>,
+    }
+    let Refusal { error, error_description } = serde_json::from_slice(body).ok()?;
+    let description = error_description.filter(|description| !description.is_empty()).or(error)?;
+    let first = description.lines().next().unwrap_or_default();
+    let first = first.split(" Trace ID:").next().unwrap_or_default();
+    Some(printable(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acr::transport::{Body, Delivery, TransportError, TransportErrorKind};
+
+    /// Answers every request with the same status and body, or not at all.
+    struct Fake(Option<(u16, &'static str)>);
+
+    #[async_trait::async_trait]
+    impl Transport for Fake {
+        async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError> {
+            let Some((status, body)) = self.0 else { return std::future::pending().await };
+            if status == 0 {
+                let sentence = body.to_owned();
+                return Err(TransportError { kind: TransportErrorKind::Refused, delivery: Delivery::NotSent, sentence });
+            }
+            Ok(http::Response::builder().status(status).body(Body::from_bytes(body)).expect("an answer"))
+        }
+    }
+
+    async fn token(answer: Option<(u16, &'static str)>) -> Result<String, String> {
+        let settings =
+            EntraSettings::ClientSecret { tenant_id: "tenant".to_owned(), client_id: "client".to_owned(), secret: Secret::new("hunter2") };
+        let credential = entra_credential(EntraOptions { settings, authority_host: None, transport: Arc::new(Fake(answer)) });
+        let token = credential.get_token(&["https://containerregistry.azure.net/.default"], None).await;
+        token.map(|token| token.token.secret().to_owned()).map_err(|error| chain(&error))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_entra_says_reaches_the_operator() {
+        let good = r#"{"access_token":"tok","expires_in":3599,"ext_expires_in":3599,"token_type":"Bearer"}"#;
+        assert_eq!(token(Some((200, good))).await.as_deref(), Ok("tok"));
+        let refused = r#"{"error":"invalid_client","error_codes":[7000215],"error_description":"AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 1"}"#;
+        let said = token(Some((401, refused))).await.expect_err("refused");
+        assert_eq!(said, "login.microsoftonline.com answered 401: AADSTS7000215: Invalid client secret provided.");
+        let proxy = token(Some((502, "<html>proxy</html>"))).await.expect_err("refused");
+        assert_eq!(proxy, "login.microsoftonline.com answered 502");
+        let refused = token(Some((0, "nobody listens"))).await.expect_err("refused");
+        assert_eq!(refused, "nobody listens");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_hangs_is_told_within_seconds() {
+        let start = tokio::time::Instant::now();
+        assert_eq!(token(None).await, Err("no token within 10 s".to_owned()));
+        assert_eq!(start.elapsed(), ENTRA_MAX);
+    }
+
+    #[test]
+    fn the_environment_decides_once_and_halves_are_errors() {
+        let choose = |variables: &[(&str, &str)]| {
+            let lookup = |name: &str| variables.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned());
+            auto_entra_settings(&lookup).map(|(_, chosen)| chosen.split(',').next().unwrap_or_default().to_owned())
+        };
+        assert_eq!(choose(&[]).as_deref(), Ok("managed identity"));
+        assert_eq!(choose(&[("AZURE_FEDERATED_TOKEN_FILE", "")]).as_deref(), Ok("managed identity"));
+        let workload = [("AZURE_FEDERATED_TOKEN_FILE", "/t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t")];
+        assert_eq!(choose(&workload).as_deref(), Ok("workload identity"));
+        assert!(choose(&workload[..2]).is_err_and(|error| error.to_string().contains("AZURE_TENANT_ID")));
+        let secret = [("AZURE_CLIENT_SECRET", "s"), ("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t")];
+        assert_eq!(choose(&secret).as_deref(), Ok("client secret"));
+        assert!(choose(&secret[..2]).is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! Who asks, and the tokens that prove it: a credential becomes a refresh token, that becomes one access token per scope.
+//! Knows nothing of what the tokens are used for.
+
+mod challenge;
+mod entra;
+mod flow;
+mod holder;
+mod jwt;
+mod scope;
+mod secret;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use azure_core::credentials::TokenCredential;
+use futures::FutureExt as _;
+
+pub(super) use challenge::{Verdict, judge_challenge};
+pub use entra::{EntraOptions, EntraSettings, InvalidEntraSettings, auto_entra_settings, entra_credential};
+pub(super) use holder::Token;
+pub(super) use scope::Scope;
+pub use secret::Secret;
+
+use self::flow::Flow;
+use self::holder::Holder;
+use super::courier::Courier;
+use super::endpoint::Endpoint;
+use super::error::Failure;
+use super::limits::{REFRESH_TOKEN_TRUSTED_SECONDS, TOKENS_HELD_MAX};
+use crate::clock::Clock;
+
+/// The Entra audience of container registries in every cloud, and the only one that registries accept which refuse tokens
+/// for Azure Resource Manager.
+pub const DEFAULT_AUDIENCE: &str = "https://containerregistry.azure.net";
+
+/// Who asks.
+#[derive(Clone)]
+pub enum Credential {
+    /// Nobody: registries with anonymous pull let themselves be read.
+    Anonymous,
+    /// A scope-map token or the admin user.
+    Basic {
+        /// The user name.
+        user: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// An identity of Microsoft Entra.
+    Entra {
+        /// Issues its tokens.
+        credential: Arc<dyn TokenCredential>,
+        /// What the tokens are for, without `/.default`; most of the time [`DEFAULT_AUDIENCE`].
+        audience: String,
+    },
+}
+
+/// The tokens of one client.
+pub(super) struct Auth {
+    flow: Flow,
+    clock: Clock,
+    /// The refresh token, where the credential is exchanged for one.
+    refresh: Holder,
+    access: Mutex<BTreeMap<Scope, Arc<Holder>>>,
+}
+
+impl Auth {
+    pub(super) fn new(endpoint: Endpoint, courier: Arc<Courier>, credential: Credential, clock: Clock) -> Self {
+        let flow = Flow { endpoint, courier, credential };
+        Self { flow, clock, refresh: Holder::default(), access: Mutex::default() }
+    }
+
+    /// A token for the scope: the one that is held, or a new one. Callers of one scope share one request.
+    pub(super) async fn token(&self, scope: &Scope) -> Result<Arc<Token>, Failure> {
+        let holder = self.holder(scope);
+        // Boxed: the future of a token holds that of a refresh token, which is rarely needed.
+        holder.get(&self.clock, || self.grant(scope).boxed()).await
+    }
+
+    /// Throws away a token that the registry refused, so that the next call gets a new one. A registry that changed how
+    /// permissions are given refuses the refresh token too, so it goes as well unless it is brand-new.
+    pub(super) fn forget(&self, scope: &Scope, token: &Arc<Token>) {
+        self.holder(scope).forget(token);
+        let old = self.clock.now().as_second() - REFRESH_TOKEN_TRUSTED_SECONDS;
+        self.refresh.forget_older_than(old);
+    }
+
+    async fn grant(&self, scope: &Scope) -> Result<Token, Failure> {
+        match &self.flow.credential {
+            Credential::Anonymous => self.flow.anonymous(scope, &self.clock).await,
+            Credential::Basic { user, password } => self.flow.basic(user, password, scope, &self.clock).await,
+            Credential::Entra { credential, audience } => {
+                let exchange = || self.flow.exchange(&**credential, audience, &self.clock).boxed();
+                let refresh = self.refresh.get(&self.clock, exchange).await?;
+                let granted = self.flow.access(&refresh, scope, &self.clock).await;
+                if matches!(granted, Err(Failure::Unauthorized { .. })) {
+                    self.refresh.forget(&refresh);
+                }
+                granted
+            }
+        }
+    }
+
+    fn holder(&self, scope: &Scope) -> Arc<Holder> {
+        let mut access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        if TOKENS_HELD_MAX <= access.len() && !access.contains_key(scope) {
+            let now = self.clock.now().as_second();
+            access.retain(|_, holder| holder.is_useful(now));
+            if TOKENS_HELD_MAX <= access.len() {
+                // Repositories are worked through in order of name, so the first is the one least likely to be asked for again.
+                access.pop_first();
+            }
+        }
+        access.entry(scope.clone()).or_default().clone()
+    }
+}

@@ -1,0 +1,260 @@
+//! The client itself: one registry, one credential, and the way each request takes. The operations are in `repositories`,
+//! `tags` and `manifests`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use jiff::SignedDuration;
+
+use super::auth::{Auth, Credential, Scope, Verdict, judge_challenge};
+use super::courier::{Courier, Incoming, Outgoing};
+use super::endpoint::Endpoint;
+use super::error::{Action, Error, Failure, Operation, Permission, printable};
+use super::statistics::Statistics;
+use super::transport::Transport;
+use super::wire;
+use crate::clock::Clock;
+use crate::model::RegistryName;
+
+/// A client of one registry. Cheap to clone; clones share tokens, the retry budget, pauses and statistics.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    registry: RegistryName,
+    endpoint: Endpoint,
+    courier: Arc<Courier>,
+    auth: Auth,
+}
+
+/// What a [`Client`] is made of.
+pub struct ClientOptions {
+    /// The registry's name in the configuration, for messages.
+    pub registry: RegistryName,
+    /// Where it is. Credentials go nowhere else.
+    pub endpoint: Endpoint,
+    /// What carries the requests.
+    pub transport: Arc<dyn Transport>,
+    /// Who asks.
+    pub credential: Credential,
+    /// Tells when tokens expire.
+    pub clock: Clock,
+    /// Seeds the jitter of waits, so that a simulation can be repeated.
+    pub jitter_seed: u64,
+}
+
+/// What became of something that was to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The registry accepted the deletion.
+    Done,
+    /// It was not there any more, which is as good.
+    Absent,
+}
+
+/// In which order a listing comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By name or digest. The only order in which deleting while listing does not shift later pages.
+    #[default]
+    Name,
+    /// By time of the last update, oldest first.
+    OldestFirst,
+    /// By time of the last update, newest first.
+    NewestFirst,
+}
+
+/// Flags of a lock to change; the others stay as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LockChange {
+    /// `deleteEnabled`.
+    pub can_delete: Option<bool>,
+    /// `writeEnabled`.
+    pub can_write: Option<bool>,
+    /// `readEnabled`.
+    pub can_read: Option<bool>,
+    /// `listEnabled`.
+    pub can_list: Option<bool>,
+}
+
+/// One request before it has a token.
+pub(super) struct Call {
+    pub(super) operation: Operation,
+    /// What it is about, for messages.
+    pub(super) item: String,
+    pub(super) method: Method,
+    pub(super) path_and_query: String,
+    pub(super) scope: Scope,
+    /// The action of the scope that this request needs.
+    pub(super) needs: Action,
+    pub(super) accept: &'static str,
+    pub(super) body: Option<Bytes>,
+    pub(super) answer_max_bytes: usize,
+}
+
+impl Client {
+    /// A client that has not asked anything yet.
+    pub fn new(options: ClientOptions) -> Self {
+        let ClientOptions { registry, endpoint, transport, credential, clock, jitter_seed } = options;
+        let courier = Arc::new(Courier::new(transport, clock.clone(), jitter_seed));
+        let auth = Auth::new(endpoint.clone(), courier.clone(), credential, clock);
+        Self { shared: Arc::new(Shared { registry, endpoint, courier, auth }) }
+    }
+
+    /// The registry's name in the configuration.
+    pub fn registry(&self) -> &RegistryName {
+        &self.shared.registry
+    }
+
+    /// Where the registry is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    /// What this client and its clones have done so far.
+    pub fn stats(&self) -> Statistics {
+        self.shared.courier.counters.read()
+    }
+
+    /// The registry's clock minus ours at the latest answer, to the second. None: no answer yet.
+    pub fn clock_offset(&self) -> Option<SignedDuration> {
+        self.stats().clock_offset
+    }
+
+    /// Sends a request with a token for its scope; a token that the registry no longer accepts is renewed once.
+    pub(super) async fn call(&self, call: &Call) -> Result<Incoming, Error> {
+        self.call_inner(call).await.map_err(|failure| self.error(call, failure))
+    }
+
+    async fn call_inner(&self, call: &Call) -> Result<Incoming, Failure> {
+        let Shared { endpoint, courier, auth, .. } = &*self.shared;
+        let uri = endpoint.at(&call.path_and_query).ok_or_else(|| Failure::protocol("the path of the request is not valid"))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
+        if call.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let mut outgoing = Outgoing {
+            operation: call.operation,
+            method: call.method.clone(),
+            uri,
+            headers,
+            body: call.body.clone().unwrap_or_default(),
+            answer_max_bytes: call.answer_max_bytes,
+        };
+        let mut renewed = false;
+        loop {
+            let token = auth.token(&call.scope).await?;
+            outgoing.headers.insert(AUTHORIZATION, token.header());
+            let incoming = courier.send(&outgoing).await?;
+            if incoming.status != StatusCode::UNAUTHORIZED {
+                return Ok(incoming);
+            }
+            match judge_challenge(endpoint, &incoming.headers)? {
+                Verdict::InsufficientScope => return Err(Failure::Forbidden { missing: missing(call, token.lacks(&call.scope)) }),
+                Verdict::TokenRefused if renewed => return Err(Failure::Unauthorized { said: said(&incoming) }),
+                Verdict::TokenRefused => {
+                    auth.forget(&call.scope, &token);
+                    renewed = true;
+                }
+            }
+        }
+    }
+
+    /// Turns an answer that is not the wanted one into the error it stands for.
+    pub(super) fn refused(&self, call: &Call, incoming: &Incoming) -> Error {
+        self.error(call, refusal(call.operation, incoming))
+    }
+
+    /// An error about this request.
+    pub(super) fn error(&self, call: &Call, failure: Failure) -> Error {
+        Error { operation: call.operation, registry: self.shared.registry.clone(), item: call.item.clone(), failure }
+    }
+
+    /// The origin, for checks of what answers point at.
+    pub(super) fn courier(&self) -> &Courier {
+        &self.shared.courier
+    }
+
+    /// Sends a read and returns its body.
+    pub(super) async fn read(&self, call: &Call) -> Result<Incoming, Error> {
+        let incoming = self.call(call).await?;
+        if incoming.status == StatusCode::OK { Ok(incoming) } else { Err(self.refused(call, &incoming)) }
+    }
+
+    /// Sends a deletion. Success is what ACR says, word for word; another success is no success that we know.
+    pub(super) async fn delete(&self, call: &Call) -> Result<(Deleted, Incoming), Error> {
+        let incoming = self.call(call).await?;
+        if incoming.status == StatusCode::ACCEPTED {
+            return Ok((Deleted::Done, incoming));
+        }
+        match refusal(call.operation, &incoming) {
+            Failure::NotFound => Ok((Deleted::Absent, incoming)),
+            failure => Err(self.error(call, failure)),
+        }
+    }
+}
+
+impl LockChange {
+    /// The body of the request, with the given flags alone.
+    pub(super) fn to_json(self) -> Bytes {
+        let Self { can_delete, can_write, can_read, can_list } = self;
+        let flags = [("deleteEnabled", can_delete), ("writeEnabled", can_write), ("readEnabled", can_read), ("listEnabled", can_list)];
+        let flags: Vec<String> = flags.into_iter().filter_map(|(name, flag)| flag.map(|flag| format!("\"{name}\":{flag}"))).collect();
+        Bytes::from(format!("{{{}}}", flags.join(",")))
+    }
+}
+
+impl Order {
+    /// The part of a query that asks for it.
+    pub(super) const fn query(self) -> &'static str {
+        match self {
+            Self::Name => "",
+            Self::OldestFirst => "&orderby=timeasc",
+            Self::NewestFirst => "&orderby=timedesc",
+        }
+    }
+}
+
+fn missing(call: &Call, mut lacking: Vec<Action>) -> Permission {
+    if !lacking.contains(&call.needs) {
+        lacking = vec![call.needs];
+    }
+    Permission { actions: lacking, repository: call.scope.repository().cloned() }
+}
+
+/// What the registry says in its error envelope, or at least its status.
+fn said(incoming: &Incoming) -> String {
+    match wire::first_error(&incoming.body) {
+        Some(error) => printable(&format!("{} {}: {}", incoming.status.as_u16(), error.code, error.message)),
+        None => format!("{} without an explanation", incoming.status),
+    }
+}
+
+/// What an answer other than the wanted one means.
+///
+/// A 404 counts only in ACR's own words: a route that does not match, or a proxy that answers for somebody else, says nothing
+/// about the item.
+fn refusal(operation: Operation, incoming: &Incoming) -> Failure {
+    let code = wire::first_error(&incoming.body).map(|error| error.code);
+    let said = said(incoming);
+    match (incoming.status, code.as_deref()) {
+        (StatusCode::NOT_FOUND, Some("NAME_UNKNOWN" | "TAG_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN")) => Failure::NotFound,
+        (StatusCode::METHOD_NOT_ALLOWED, Some("REGISTRY_DISALLOWED_OPERATION")) => Failure::Locked,
+        (StatusCode::METHOD_NOT_ALLOWED, _) => Failure::Unsupported { said },
+        (StatusCode::UNAUTHORIZED, _) => Failure::Unauthorized { said },
+        (StatusCode::FORBIDDEN, _) => Failure::Denied { said },
+        (status, _) if status.is_redirection() => {
+            let location = incoming.headers.get(http::header::LOCATION).and_then(|location| location.to_str().ok());
+            Failure::hostile(format!("{status} to {}", printable(location.unwrap_or("nowhere"))))
+        }
+        (status, _) if status.is_success() && operation.changes_the_registry() => {
+            Failure::OutcomeUnknown { said: format!("the registry answered {status}, which it never does here") }
+        }
+        _ => Failure::Protocol { said },
+    }
+}

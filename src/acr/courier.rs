@@ -1,0 +1,212 @@
+//! Carries one request to the registry and its answer back: concurrency, pauses, time limits, size limits and retries.
+//! Knows nothing of tokens and of what answers mean.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use tokio::sync::Semaphore;
+
+use super::error::{Failure, Operation};
+use super::limits::{ATTEMPT_MAX, ATTEMPTS_MAX, ERROR_MAX_BYTES, IN_FLIGHT_MAX};
+use super::retry::{Pauses, RetryBudget, VerbClass, backoff, retry_after};
+use super::statistics::Counters;
+use super::transport::{Delivery, Transport, TransportError, TransportErrorKind, Unread};
+use crate::clock::Clock;
+
+/// The way to one registry, shared by everything that asks it.
+pub(super) struct Courier {
+    transport: Arc<dyn Transport>,
+    clock: Clock,
+    in_flight: Semaphore,
+    budget: RetryBudget,
+    pauses: Pauses,
+    random: Mutex<fastrand::Rng>,
+    pub(super) counters: Counters,
+}
+
+/// A request that can be sent again.
+pub(super) struct Outgoing {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// Most bytes that a successful answer may have. Zero: its body is not read at all.
+    pub(super) answer_max_bytes: usize,
+}
+
+/// An answer, read to its end.
+pub(super) struct Incoming {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// How one attempt ended without a usable answer.
+enum Broken {
+    /// No answer, or only a part of it.
+    Lost(TransportError),
+    /// The answer is longer than it may be.
+    TooLong,
+}
+
+/// What to do after an attempt.
+enum Next {
+    Done(Result<Incoming, Failure>),
+    /// Try again after this time, or give up with this failure.
+    Again {
+        pause: Option<std::time::Duration>,
+        sleep: std::time::Duration,
+        or: Failure,
+    },
+}
+
+impl Courier {
+    pub(super) fn new(transport: Arc<dyn Transport>, clock: Clock, jitter_seed: u64) -> Self {
+        Self {
+            transport,
+            clock,
+            in_flight: Semaphore::new(IN_FLIGHT_MAX),
+            budget: RetryBudget::new(),
+            pauses: Pauses::default(),
+            random: Mutex::new(fastrand::Rng::with_seed(jitter_seed)),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Sends until there is an answer that repeating would not improve, or until the bounds say stop.
+    ///
+    /// A change of the registry is repeated only when it was certainly not carried out.
+    pub(super) async fn send(&self, outgoing: &Outgoing) -> Result<Incoming, Failure> {
+        let class = VerbClass::of(outgoing.operation);
+        let mut attempt = 1;
+        loop {
+            self.pauses.wait(class, self.random()).await;
+            let result = self.attempt(outgoing).await;
+            match self.judge(outgoing.operation, attempt, result) {
+                Next::Done(result) => {
+                    if result.is_ok() {
+                        self.budget.refill();
+                    }
+                    return result;
+                }
+                Next::Again { pause, sleep, or } => {
+                    if let Some(pause) = pause {
+                        self.pauses.pause(class, pause);
+                    }
+                    if ATTEMPTS_MAX <= attempt || !self.budget.take() {
+                        return Err(or);
+                    }
+                    tokio::time::sleep(sleep).await;
+                }
+            }
+            self.counters.count_retry();
+            attempt += 1;
+        }
+    }
+
+    /// One attempt, from waiting for a free place to the last byte of the answer.
+    async fn attempt(&self, outgoing: &Outgoing) -> Result<Incoming, Broken> {
+        // The semaphore is never closed, so that this cannot fail; going on without a place would only be less polite.
+        let place = self.in_flight.acquire().await.ok();
+        let mut request = http::Request::new(outgoing.body.clone());
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = outgoing.uri.clone();
+        *request.headers_mut() = outgoing.headers.clone();
+        // No coding but the plain one: a small body must not become a large one here.
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let exchange = self.exchange(outgoing, request);
+        let result = match tokio::time::timeout(ATTEMPT_MAX, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(Broken::Lost(TransportError {
+                kind: TransportErrorKind::TimedOut,
+                delivery: Delivery::Unknown,
+                sentence: format!("{} did not answer within {} s", host(&outgoing.uri), ATTEMPT_MAX.as_secs()),
+            })),
+        };
+        drop(place);
+        if result.is_err() {
+            self.counters.count(outgoing.operation, None);
+        }
+        result
+    }
+
+    async fn exchange(&self, outgoing: &Outgoing, request: http::Request<Bytes>) -> Result<Incoming, Broken> {
+        let (head, body) = self.transport.send(request).await.map_err(Broken::Lost)?.into_parts();
+        let body = if head.status.is_success() {
+            match outgoing.answer_max_bytes {
+                0 => Bytes::new(),
+                max_bytes => body.read(max_bytes).await.map_err(|unread| match unread {
+                    Unread::TooLong => Broken::TooLong,
+                    Unread::Failed(error) => Broken::Lost(TransportError { delivery: Delivery::Unknown, ..error }),
+                })?,
+            }
+        } else {
+            // The status says enough where the envelope cannot be read.
+            body.read(ERROR_MAX_BYTES).await.unwrap_or_default()
+        };
+        self.counters.count(outgoing.operation, Some(head.status.as_u16()));
+        self.counters.note(outgoing.operation, &head.headers, self.clock.now());
+        Ok(Incoming { status: head.status, headers: head.headers, body })
+    }
+
+    /// Decides what an attempt's end means.
+    ///
+    /// 1. 429, and 503 that says when to come back, were refused before anything was done: all of the class wait.
+    /// 2. Other passing trouble of a server (408, 5xx) is repeated for reads; a change may have been carried out.
+    /// 3. A request that was never sent is repeated; one whose answer was lost only if it changes nothing.
+    /// 4. Anything else is an answer.
+    fn judge(&self, operation: Operation, attempt: u32, result: Result<Incoming, Broken>) -> Next {
+        let sleep = backoff(attempt, self.random());
+        let again = |or| Next::Again { pause: None, sleep, or };
+        let incoming = match result {
+            Ok(incoming) => incoming,
+            Err(Broken::Lost(error)) if error.kind == TransportErrorKind::Untrusted => return Next::Done(Err(error.into())),
+            Err(Broken::Lost(error)) => {
+                return match error.delivery {
+                    Delivery::Unknown if operation.changes_the_registry() => {
+                        Next::Done(Err(Failure::OutcomeUnknown { said: error.sentence }))
+                    }
+                    Delivery::Unknown | Delivery::NotSent => again(error.into()),
+                };
+            }
+            Err(Broken::TooLong) => return Next::Done(Err(too_long(operation))),
+        };
+        let asked = retry_after(&incoming.headers, self.clock.now());
+        match incoming.status {
+            StatusCode::TOO_MANY_REQUESTS => Next::Again {
+                pause: Some(asked.unwrap_or_else(|| backoff(attempt + 1, self.random().mul_add(0.5, 0.5)))),
+                sleep: std::time::Duration::ZERO,
+                or: Failure::Throttled { attempts: attempt },
+            },
+            StatusCode::SERVICE_UNAVAILABLE if asked.is_some() => Next::Again {
+                pause: asked,
+                sleep: std::time::Duration::ZERO,
+                or: Failure::Unreachable { said: format!("the registry is unavailable (503, tried {attempt} times)") },
+            },
+            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                let said = format!("the registry answered {status} (tried {attempt} times)");
+                if operation.changes_the_registry() {
+                    return Next::Done(Err(Failure::OutcomeUnknown { said }));
+                }
+                again(Failure::Unreachable { said })
+            }
+            _ => Next::Done(Ok(incoming)),
+        }
+    }
+
+    /// A number from 0 to 1 out of the seeded sequence.
+    fn random(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
+
+fn too_long(operation: Operation) -> Failure {
+    let said = "the body is longer than any such answer may be".to_owned();
+    if operation.changes_the_registry() { Failure::OutcomeUnknown { said } } else { Failure::Protocol { said } }
+}
+
+fn host(uri: &Uri) -> &str {
+    uri.authority().map_or("the registry", http::uri::Authority::as_str)
+}
