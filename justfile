@@ -1,0 +1,39 @@
+# What a contributor runs. `just check` is exactly what CI does; the steps themselves live in .ci/run.
+
+_list:
+    @just --list --unsorted
+
+# Everything CI checks
+check:
+    .ci/run
+
+# The command of the README
+test *filter:
+    cargo test --locked {{ filter }}
+
+# Format everything
+fmt:
+    cargo fmt
+
+# Lints, warnings as errors
+clippy:
+    .ci/run clippy
+
+# The documentation, warnings as errors
+docs:
+    .ci/run docs
+
+# Licences, banned crates and sources of all dependencies
+deny:
+    .ci/run deny
+
+# Known vulnerabilities in dependencies; fetches the RustSec database from GitHub
+advisories:
+    cargo deny --locked check advisories
+
+bench *filter:
+    cargo bench --locked {{ filter }}
+
+# A registry in memory, a policy, and every decision explained
+demo:
+    cargo run --locked -- demo
