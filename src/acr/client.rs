@@ -16,7 +16,7 @@ use super::statistics::Statistics;
 use super::transport::Transport;
 use super::wire;
 use crate::clock::Clock;
-use crate::model::RegistryName;
+use crate::model::{LockChange, RegistryName};
 
 /// A client of one registry. Cheap to clone; clones share tokens, the retry budget, pauses and statistics.
 #[derive(Clone)]
@@ -66,19 +66,6 @@ pub enum Order {
     OldestFirst,
     /// By time of the last update, newest first.
     NewestFirst,
-}
-
-/// Flags of a lock to change; the others stay as they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LockChange {
-    /// `deleteEnabled`.
-    pub can_delete: Option<bool>,
-    /// `writeEnabled`.
-    pub can_write: Option<bool>,
-    /// `readEnabled`.
-    pub can_read: Option<bool>,
-    /// `listEnabled`.
-    pub can_list: Option<bool>,
 }
 
 /// One request before it has a token.
@@ -199,14 +186,12 @@ impl Client {
     }
 }
 
-impl LockChange {
-    /// The body of the request, with the given flags alone.
-    pub(super) fn to_json(self) -> Bytes {
-        let Self { can_delete, can_write, can_read, can_list } = self;
-        let flags = [("deleteEnabled", can_delete), ("writeEnabled", can_write), ("readEnabled", can_read), ("listEnabled", can_list)];
-        let flags: Vec<String> = flags.into_iter().filter_map(|(name, flag)| flag.map(|flag| format!("\"{name}\":{flag}"))).collect();
-        Bytes::from(format!("{{{}}}", flags.join(",")))
-    }
+/// The body of a request that changes a lock, with the given flags alone.
+pub(super) fn lock_change_body(change: LockChange) -> Bytes {
+    let LockChange { can_delete, can_write, can_read, can_list } = change;
+    let flags = [("deleteEnabled", can_delete), ("writeEnabled", can_write), ("readEnabled", can_read), ("listEnabled", can_list)];
+    let flags: Vec<String> = flags.into_iter().filter_map(|(name, flag)| flag.map(|flag| format!("\"{name}\":{flag}"))).collect();
+    Bytes::from(format!("{{{}}}", flags.join(",")))
 }
 
 impl Order {

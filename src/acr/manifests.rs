@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use jiff::Timestamp;
 
 use super::auth::Scope;
-use super::client::{Call, Client, Deleted, LockChange, Order};
+use super::client::{Call, Client, Deleted, Order, lock_change_body};
 use super::courier::Outgoing;
 use super::endpoint::Endpoint;
 use super::error::{Action, Error, Failure, Operation, printable};
@@ -17,7 +17,7 @@ use super::limits::{
 };
 use super::paging::Pages;
 use super::wire::{self, Wrong};
-use crate::model::{Digest, Locks, MediaType, RepositoryName, TagName};
+use crate::model::{Digest, LockChange, Locks, MediaType, RepositoryName, TagName};
 
 /// What ACR says about a manifest without showing the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl Client {
         change: LockChange,
     ) -> Result<ManifestProperties, Error> {
         let mut call = Request { repository, digest }.of_properties(Operation::UpdateManifest, Method::PATCH);
-        call.body = Some(change.to_json());
+        call.body = Some(lock_change_body(change));
         let incoming = self.read(&call).await?;
         read_one(digest, &incoming.body).map_err(|said| self.error(&call, Failure::OutcomeUnknown { said }))
     }

@@ -20,7 +20,7 @@ mod wire;
 pub use auth::{
     Credential, DEFAULT_AUDIENCE, EntraOptions, EntraSettings, InvalidEntraSettings, Secret, auto_entra_settings, entra_credential,
 };
-pub use client::{Client, ClientOptions, Deleted, LockChange, Order};
+pub use client::{Client, ClientOptions, Deleted, Order};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Action, Error, Failure, Operation, Permission};
 pub use limits::PAGE_SIZE_MAX;

@@ -4,12 +4,12 @@ use http::Method;
 use jiff::Timestamp;
 
 use super::auth::Scope;
-use super::client::{Call, Client, Deleted, LockChange};
+use super::client::{Call, Client, Deleted, lock_change_body};
 use super::error::{Action, Error, Failure, Operation};
 use super::limits::{DELETED_REPOSITORY_MAX_BYTES, LIST_PAGE_MAX_BYTES, PAGE_SIZE_MAX, PROPERTIES_MAX_BYTES};
 use super::paging::Pages;
 use super::wire::{self, Wrong};
-use crate::model::{Digest, Locks, RepositoryName, TagName};
+use crate::model::{Digest, LockChange, Locks, RepositoryName, TagName};
 
 /// What ACR says about a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Client {
     /// As [`Self::get_repository`]; [`Failure::OutcomeUnknown`] when the answer was lost.
     pub async fn update_repository(&self, repository: &RepositoryName, change: LockChange) -> Result<RepositoryProperties, Error> {
         let mut call = call(Operation::UpdateRepository, repository, Method::PATCH, Scope::Lock(repository.clone()), Action::MetadataWrite);
-        call.body = Some(change.to_json());
+        call.body = Some(lock_change_body(change));
         let incoming = self.read(&call).await?;
         read_properties(repository, &incoming.body).map_err(|said| self.error(&call, Failure::OutcomeUnknown { said }))
     }

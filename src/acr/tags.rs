@@ -4,12 +4,12 @@ use http::Method;
 use jiff::Timestamp;
 
 use super::auth::Scope;
-use super::client::{Call, Client, Deleted, LockChange, Order};
+use super::client::{Call, Client, Deleted, Order, lock_change_body};
 use super::error::{Action, Error, Failure, Operation};
 use super::limits::{LIST_PAGE_MAX_BYTES, PAGE_SIZE_MAX, PROPERTIES_MAX_BYTES};
 use super::paging::{Pages, Place};
 use super::wire::{self, Wrong};
-use crate::model::{Digest, Locks, RepositoryName, TagName};
+use crate::model::{Digest, LockChange, Locks, RepositoryName, TagName};
 
 /// What ACR says about a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Client {
     /// As [`Self::get_tag`]; [`Failure::OutcomeUnknown`] when the answer was lost.
     pub async fn update_tag(&self, repository: &RepositoryName, tag: &TagName, change: LockChange) -> Result<TagProperties, Error> {
         let mut call = call(Operation::UpdateTag, repository, tag, Method::PATCH);
-        call.body = Some(change.to_json());
+        call.body = Some(lock_change_body(change));
         let incoming = self.read(&call).await?;
         read_one(tag, &incoming.body).map_err(|said| self.error(&call, Failure::OutcomeUnknown { said }))
     }

@@ -176,6 +176,11 @@ impl Contents {
         Ok(Self { manifests, tags, owners, tags_by_manifest, tag_starts })
     }
 
+    /// The manifests and the tags, to be changed and put together again.
+    pub fn into_parts(self) -> (Vec<Manifest>, Vec<Tag>) {
+        (self.manifests, self.tags)
+    }
+
     /// The manifests, by digest.
     pub fn manifests(&self) -> &[Manifest] {
         &self.manifests

@@ -25,6 +25,19 @@ impl Locks {
     }
 }
 
+/// Attributes to set; None leaves one as it is. At least one is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LockChange {
+    /// `deleteEnabled`.
+    pub can_delete: Option<bool>,
+    /// `writeEnabled`.
+    pub can_write: Option<bool>,
+    /// `readEnabled`.
+    pub can_read: Option<bool>,
+    /// `listEnabled`.
+    pub can_list: Option<bool>,
+}
+
 /// Where a lock lies. ACR keeps the three apart: a tag's lock does not lock its manifest, nor the other way round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {

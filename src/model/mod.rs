@@ -9,6 +9,6 @@ mod name;
 
 pub use digest::{Digest, InvalidDigest};
 pub use inventory::{Contents, Gap, Inventory, Listing, Manifest, References, Repository, Tag, Tie};
-pub use locks::{Level, Locks};
+pub use locks::{Level, LockChange, Locks};
 pub use media_type::MediaType;
 pub use name::{InvalidName, RegistryName, RepositoryName, TagName};

@@ -15,7 +15,7 @@ use crate::model::{RegistryName, RepositoryName};
 
 pub use age::{Age, InvalidAge};
 pub use pattern::{InvalidPattern, Pattern, TagPattern};
-pub use rule::{Action, Count, Delete, Grouping, Keep, LockChange, LockRule, LockTarget, OrderBy, Rule, Selector};
+pub use rule::{Action, Count, Delete, Grouping, Keep, LockRule, LockTarget, OrderBy, Rule, Selector};
 pub use version::{natural_order, read_version};
 
 /// One policy: rules for some repositories, on a schedule.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::model::LockChange;
+
 use super::{Age, Images, TagPattern};
 
 /// A named rule.
@@ -100,19 +102,6 @@ pub struct LockRule {
     pub change: LockChange,
     /// Where it writes them.
     pub on: LockTarget,
-}
-
-/// Attributes to set; None leaves one as it is. At least one is set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LockChange {
-    /// `deleteEnabled`.
-    pub can_delete: Option<bool>,
-    /// `writeEnabled`.
-    pub can_write: Option<bool>,
-    /// `readEnabled`.
-    pub can_read: Option<bool>,
-    /// `listEnabled`.
-    pub can_list: Option<bool>,
 }
 
 /// Where a lock rule writes.

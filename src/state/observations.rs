@@ -31,6 +31,19 @@ impl State {
         })
     }
 
+    /// Notes a complete listing of a repository, and returns when the first one was taken: `at`, or an earlier time.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn observe_repository(&self, registry: &RegistryName, repository: &RepositoryName, at: Timestamp) -> Result<Timestamp, StateError> {
+        self.write("noting a complete listing", |transaction| {
+            let repository = number_repository(transaction, registry, repository)?;
+            let mut statement =
+                transaction.prepare("UPDATE repository SET since = min(coalesce(since, ?2), ?2) WHERE id = ?1 RETURNING since")?;
+            statement.query_row((repository, at.as_microsecond()), |row| time_at(row, 0))
+        })
+    }
+
     /// Notes which listed manifests of a repository answered "not found" when they were read, and returns those that did so in an
     /// earlier run already (one with an earlier `at`): the confirmed ghosts. The others are forgotten.
     ///

@@ -14,6 +14,8 @@ pub(super) const STEPS: &[&str] = &["
         id       INTEGER PRIMARY KEY,
         registry TEXT NOT NULL,
         name     TEXT NOT NULL,
+        -- The first complete listing of it.
+        since    INTEGER,
         UNIQUE (registry, name)
     );
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Locks;
-use crate::policy::{Action, LockChange, LockTarget};
+use crate::model::{LockChange, Locks};
+use crate::policy::{Action, LockTarget};
 
 use super::verdict::{RuleRef, Verdicts};
 use super::view::{Speaker, View};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Digest, Gap, MediaType, RegistryName, RepositoryName, TagName};
-use crate::policy::{LockChange, Policy};
+use crate::model::{Contents, Digest, Gap, LockChange, MediaType, RegistryName, RepositoryName, TagName};
+use crate::policy::Policy;
 
 use super::evaluate::{Evaluation, LockPlace, Reason, RuleRef};
 

@@ -62,13 +62,9 @@ fn chain(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, reaso
         next = reasons.iter().find_map(|reason| holder(*reason));
         let Some(reason) = reasons.first() else { return };
         let indent = 2 + 2 * seen.len();
-        let why = match reason {
-            Reason::TagStays(tag) => {
-                let of_tag = evaluation.tags.reasons(*tag).first().map_or_else(String::new, |reason| context.sentence(*reason));
-                format!("its tag {} stays: {of_tag}", context.contents.tags()[*tag as usize].name)
-            }
-            reason => context.sentence(*reason),
-        };
+        let of_tag = if let Reason::TagStays(tag) = reason { evaluation.tags.reasons(*tag).first() } else { None };
+        let of_tag = of_tag.map_or_else(String::new, |reason| format!(": {}", context.sentence(*reason)));
+        let why = format!("{}{of_tag}", context.sentence(*reason));
         let _ = writeln!(out, "{:indent$}- {}: {why}", "", context.manifest(manifest));
     }
 }

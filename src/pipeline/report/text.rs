@@ -108,9 +108,10 @@ fn along_with(steps: &Steps) -> BTreeMap<Digest, u32> {
 fn reasons_for_image(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -> Vec<Reason> {
     let mut all = Vec::new();
     for reason in evaluation.manifests.reasons(manifest) {
-        match reason {
-            Reason::TagStays(tag) => all.extend(evaluation.tags.reasons(*tag).iter().filter(|reason| **reason != Reason::WithManifest)),
-            reason => all.push(*reason),
+        if let Reason::TagStays(tag) = reason {
+            all.extend(evaluation.tags.reasons(*tag).iter().filter(|reason| **reason != Reason::WithManifest));
+        } else {
+            all.push(*reason);
         }
     }
     if all.is_empty() {

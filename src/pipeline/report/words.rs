@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Contents, Digest, Level};
-use crate::policy::{Action, LockChange, Policy, Selector};
+use crate::model::{Contents, Digest, Level, LockChange};
+use crate::policy::{Action, Policy, Selector};
 
 use super::super::evaluate::{Reason, RuleRef};
 

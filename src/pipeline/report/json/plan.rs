@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, Listing, RegistryName, RepositoryName, TagName};
-use crate::policy::LockChange;
+use crate::model::{Digest, Listing, LockChange, RegistryName, RepositoryName, TagName};
 
 use super::super::super::evaluate::{Evaluation, Reason, RuleRef, Verdicts};
 use super::super::super::plan::{Cause, Decision, Plan, Steps};

@@ -1,0 +1,93 @@
+//! Reads a registry into an [`Inventory`]: complete, or saying what is missing. Knows no policy beyond which names it is asked for.
+
+mod listing;
+mod references;
+
+use jiff::Timestamp;
+
+use crate::acr::{self, Client, Failure, PAGE_SIZE_MAX};
+use crate::model::{Gap, Inventory, Listing, Locks, Repository, RepositoryName};
+use crate::state::{State, StateError};
+
+/// Everything a look at a registry needs.
+#[derive(Clone)]
+pub struct Look {
+    /// The registry.
+    pub client: Client,
+    /// What is known from earlier looks, and learns from this one.
+    pub state: State,
+    /// When the look begins.
+    pub now: Timestamp,
+}
+
+/// Why there is no inventory at all. What goes wrong in one repository is a gap in that repository instead.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// The registry could not be listed.
+    #[error(transparent)]
+    Registry(#[from] acr::Error),
+    /// What is known from earlier looks could not be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// The names in the registry's catalog.
+///
+/// # Errors
+/// The catalog could not be read to its end.
+pub async fn catalog(client: &Client) -> Result<Vec<RepositoryName>, acr::Error> {
+    client.list_repositories(PAGE_SIZE_MAX).all().await
+}
+
+/// Looks at the given repositories, one after the other: what is listed is consistent the shorter its listing takes.
+///
+/// # Errors
+/// A registry that cannot be reached or does not accept the credential, and a state that cannot be used. A repository that cannot
+/// be read completely is no error: it is incomplete.
+pub async fn take(look: &Look, names: &[RepositoryName]) -> Result<Inventory, InventoryError> {
+    let mut repositories = Vec::with_capacity(names.len());
+    for name in names {
+        repositories.push(repository(look, name).await?);
+    }
+    repositories.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(Inventory { registry: look.client.registry().clone(), taken_at: look.now, repositories })
+}
+
+async fn repository(look: &Look, name: &RepositoryName) -> Result<Repository, InventoryError> {
+    let incomplete = |locks, gaps| Repository { name: name.clone(), locks, observed_since: None, listing: Listing::Incomplete(gaps) };
+    let properties = match look.client.get_repository(name).await {
+        Ok(properties) => properties,
+        Err(error) if error.failure == Failure::NotFound => {
+            return Ok(incomplete(Locks::UNKNOWN, vec![Gap("there is no such repository in the registry".to_owned())]));
+        }
+        Err(error) => return one_repository(error).map(|gap| incomplete(Locks::UNKNOWN, vec![gap])),
+    };
+    let listed = match listing::read(&look.client, name).await {
+        Ok(Ok(listed)) => listed,
+        Ok(Err(gaps)) => return Ok(incomplete(properties.locks, gaps)),
+        Err(error) => return one_repository(error).map(|gap| incomplete(properties.locks, vec![gap])),
+    };
+    match references::complete(look, name, listed).await? {
+        Ok((contents, since)) => Ok(Repository {
+            name: name.clone(),
+            locks: properties.locks,
+            observed_since: Some(since),
+            listing: Listing::Complete(contents),
+        }),
+        Err(gaps) => Ok(incomplete(properties.locks, gaps)),
+    }
+}
+
+/// What concerns one repository alone is a gap in it; what would fail for every other one too ends the look.
+fn one_repository(error: acr::Error) -> Result<Gap, InventoryError> {
+    match error.failure {
+        Failure::Unauthorized { .. } | Failure::Denied { .. } | Failure::Unreachable { .. } | Failure::Hostile { .. } => Err(error.into()),
+        Failure::NotFound
+        | Failure::Locked
+        | Failure::Unsupported { .. }
+        | Failure::Forbidden { .. }
+        | Failure::Throttled { .. }
+        | Failure::OutcomeUnknown { .. }
+        | Failure::Protocol { .. } => Ok(Gap(error.to_string())),
+    }
+}
