@@ -1,4 +1,9 @@
 //! The stages of a run, in order. Everything is decided as a value first; only `apply` writes.
+//!
+//! ```text
+//!  inventory ──► evaluate ──► plan ──► guard ──► apply ──► report
+//!   (reads)       pure         pure     pure     (writes)    pure
+//! ```
 
 pub mod inventory;
 pub mod evaluate;
@@ -6,3 +11,226 @@ pub mod plan;
 pub mod guard;
 pub mod apply;
 pub mod report;
+
+use jiff::Timestamp;
+
+use crate::acr::{self, Client};
+use crate::clock::Clock;
+use crate::model::{Inventory, Listing, RepositoryName};
+use crate::policy::{Mode, Policy};
+use crate::state::{RunCounts, RunMode, RunOutcome, RunStart, State, StateError};
+
+use apply::{Application, Applied, Brakes};
+use evaluate::Question;
+use guard::{Circumstances, Judgement};
+use inventory::{InventoryError, Look};
+use plan::{Audit, Decision, Plan, RepositoryPlan};
+use report::{Decided, DecidedRepository, SavedPlan};
+
+/// One run: one policy on one registry, once.
+pub struct Run<'a> {
+    /// Every policy that is loaded: their keep and lock rules protect in each other's runs.
+    pub policies: &'a [Policy],
+    /// The one that acts.
+    pub acting: &'a Policy,
+    /// The registry.
+    pub client: Client,
+    /// What is known from earlier runs, and the journal.
+    pub state: State,
+    /// The time.
+    pub clock: Clock,
+    /// What stops it.
+    pub brakes: Brakes,
+    /// What the guard must know from outside; clock and findings are filled in.
+    pub circumstances: Circumstances,
+    /// A plan that a person agreed to: nothing is done that is not in it.
+    pub agreed: Option<&'a SavedPlan>,
+}
+
+/// What is told while a run goes on.
+pub enum Told<'a> {
+    /// Everything is decided; nothing was changed yet.
+    Planned(&'a Decided<'a>),
+    /// The plan was carried out.
+    Applied(&'a Applied),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether the guard held anything back.
+    pub refused: bool,
+    /// Repositories in which nothing could be decided.
+    pub incomplete: usize,
+    /// What was done; None: nothing was to be done.
+    pub applied: Option<Applied>,
+}
+
+/// Why a run could not be carried through.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The registry could not be read.
+    #[error(transparent)]
+    Registry(#[from] acr::Error),
+    /// The state could not be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl From<InventoryError> for RunError {
+    fn from(error: InventoryError) -> Self {
+        match error {
+            InventoryError::Registry(error) => Self::Registry(error),
+            InventoryError::State(error) => Self::State(error),
+        }
+    }
+}
+
+/// Runs a policy: looks, decides, tells, and applies if the policy says so.
+///
+/// # Errors
+/// The registry cannot be read at all, or the state cannot be used. What fails in one repository or one step is in [`Ended`].
+pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Result<Ended, RunError> {
+    let Run { policies, acting, client, state, clock, brakes, circumstances, agreed } = run;
+    let now = clock.now();
+    if acting.mode == Mode::Enforce {
+        apply::recover(client, state, clock).await?;
+    }
+    let names = names(client, acting).await?;
+    let look = Look { client: client.clone(), state: state.clone(), now };
+    let inventory = inventory::take(&look, &names).await?;
+
+    let mut decision = decide(&inventory, policies, acting, now);
+    if let Some(agreed) = agreed {
+        agreed.restrict(&mut decision.plan);
+    }
+    let findings = decision.findings(now);
+    let circumstances = Circumstances { clock_difference: client.clock_offset(), findings, ..circumstances.clone() };
+    let Judgement { approved, refusals } = guard::judge(decision.plan.clone(), &acting.limits, &circumstances);
+    tell(&Told::Planned(&decision.decided(acting, &refusals)));
+
+    let record = begin(run, &decision.plan, now)?;
+    let mut ended = Ended { refused: !refusals.is_empty(), incomplete: decision.incomplete(), applied: None };
+    match (acting.mode, approved) {
+        (Mode::DryRun, _) | (Mode::Enforce, None) => {}
+        (Mode::Enforce, Some(approved)) => {
+            let (client, state, clock) = (client.clone(), state.clone(), clock.clone());
+            let application = Application { client, state, clock, brakes: brakes.clone(), run: record };
+            let applied = apply::apply(&application, &approved).await;
+            tell(&Told::Applied(&applied));
+            ended.applied = Some(applied);
+        }
+    }
+    let (outcome, counts) = summary(acting, &refusals, &decision, ended.applied.as_ref());
+    state.finish_run(record, clock.now(), &outcome, &counts)?;
+    Ok(ended)
+}
+
+/// The repositories to look at: those that the policy names literally, without the catalog, which scope-map tokens cannot list;
+/// otherwise those of the catalog that it names.
+///
+/// # Errors
+/// The catalog could not be read to its end.
+pub async fn names(client: &Client, acting: &Policy) -> Result<Vec<RepositoryName>, acr::Error> {
+    let literals = acting.repositories.literals();
+    let candidates = match literals {
+        Some(literals) => literals.into_iter().filter_map(|literal| RepositoryName::parse(literal).ok()).collect(),
+        None => inventory::catalog(client).await?,
+    };
+    Ok(candidates.into_iter().filter(|name| acting.names(client.registry(), name)).collect())
+}
+
+/// Everything decided about an inventory under one policy.
+pub struct Decisions<'a> {
+    /// The repositories that the policy names, with their verdicts.
+    pub repositories: Vec<DecidedRepository<'a>>,
+    /// What would be done.
+    pub plan: Plan,
+}
+
+/// Decides: evaluates every repository that the policy names and puts what goes into steps. Pure.
+pub fn decide<'a>(inventory: &'a Inventory, policies: &'a [Policy], acting: &Policy, now: Timestamp) -> Decisions<'a> {
+    let mut repositories = Vec::new();
+    let mut plans = Vec::new();
+    for repository in inventory.repositories.iter().filter(|repository| acting.names(&inventory.registry, &repository.name)) {
+        let naming: Vec<&Policy> = policies.iter().filter(|policy| policy.names(&inventory.registry, &repository.name)).collect();
+        let Some(place) = naming.iter().position(|policy| policy.name == acting.name) else { continue };
+        let (evaluation, decision) = match &repository.listing {
+            Listing::Incomplete(gaps) => (None, Decision::Nothing(gaps.clone())),
+            Listing::Complete(contents) => {
+                let (repository_locks, observed_since) = (repository.locks, repository.observed_since);
+                let question = Question { repository_locks, observed_since, contents, policies: &naming, acting: place, now };
+                let evaluation = evaluate::evaluate(&question);
+                let steps = plan::steps(contents, &evaluation, naming[place]);
+                (Some(evaluation), Decision::Steps(steps))
+            }
+        };
+        plans.push(RepositoryPlan { name: repository.name.clone(), decision });
+        repositories.push(DecidedRepository { repository, policies: naming, acting: place, evaluation });
+    }
+    let (registry, policy) = (inventory.registry.clone(), acting.name.clone());
+    Decisions { repositories, plan: Plan { registry, policy, taken_at: inventory.taken_at, now, repositories: plans } }
+}
+
+impl<'a> Decisions<'a> {
+    /// The second opinion on every repository's steps.
+    pub fn findings(&self, now: Timestamp) -> Vec<(RepositoryName, Vec<plan::Finding>)> {
+        let audited = self.repositories.iter().zip(&self.plan.repositories).filter_map(|(decided, planned)| {
+            let (Listing::Complete(contents), Decision::Steps(steps)) = (&decided.repository.listing, &planned.decision) else {
+                return None;
+            };
+            let (policies, acting) = (decided.policies.as_slice(), decided.acting);
+            let audit = Audit { repository_locks: decided.repository.locks, contents, policies, acting, now };
+            Some((planned.name.clone(), plan::audit(&audit, steps)))
+        });
+        audited.filter(|(_, findings)| !findings.is_empty()).collect()
+    }
+
+    /// Everything that a report shows.
+    pub fn decided(&'a self, policy: &'a Policy, refusals: &'a [guard::Refusal]) -> Decided<'a> {
+        Decided { policy, plan: &self.plan, refusals, repositories: &self.repositories }
+    }
+
+    fn incomplete(&self) -> usize {
+        self.plan.repositories.iter().filter(|repository| matches!(repository.decision, Decision::Nothing(_))).count()
+    }
+}
+
+fn begin(run: &Run<'_>, plan: &Plan, at: Timestamp) -> Result<crate::state::RunId, StateError> {
+    let mode = match run.acting.mode {
+        Mode::DryRun => RunMode::DryRun,
+        Mode::Enforce => RunMode::Enforce,
+    };
+    let start = RunStart { policy: &run.acting.name, registry: &plan.registry, mode, plan_hash: &plan.hash().to_string(), at };
+    run.state.begin_run(&start)
+}
+
+fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_>, applied: Option<&Applied>) -> (RunOutcome, RunCounts) {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let planned = decision.plan.steps().map(|(_, steps)| steps.locks.len() + steps.untags.len() + steps.deletes.len()).sum();
+    let evaluations = decision.repositories.iter().filter_map(|repository| repository.evaluation.as_ref());
+    let kept = evaluations.map(|evaluation| evaluation.manifests.len() - evaluation.manifests.going().count()).sum();
+    let mut counts = RunCounts { kept: number(kept), planned: number(planned), ..RunCounts::default() };
+    let refused = || refusals.first().map(|refusal| RunOutcome::Refused(refusal.to_string()));
+    let Some(applied) = applied else {
+        let nothing_to_do = if acting.mode == Mode::Enforce { RunOutcome::Applied } else { RunOutcome::Planned };
+        return (refused().filter(|_| acting.mode == Mode::Enforce).unwrap_or(nothing_to_do), counts);
+    };
+    let done = applied.counts();
+    counts = RunCounts {
+        deleted: done.deleted,
+        untagged: done.untagged,
+        relocked: done.relocked,
+        skipped: done.skipped,
+        failed: done.failed,
+        ..counts
+    };
+    let stopped = applied.repositories.iter().find_map(|repository| repository.stopped.as_ref());
+    let outcome = match stopped {
+        Some(apply::Stopped::Asked) => RunOutcome::Interrupted("it was asked to stop".to_owned()),
+        Some(stopped) => RunOutcome::Failed(stopped.to_string()),
+        None if 0 < done.skipped + done.failed => RunOutcome::Partial,
+        None => refused().unwrap_or(RunOutcome::Applied),
+    };
+    (outcome, counts)
+}

@@ -57,12 +57,23 @@ pub struct Steps {
     pub images: u32,
     /// How many of them go.
     pub images_going: u32,
+    /// The newest that the listing saw: what is newer came since.
+    pub newest: Newest,
     /// Locks to close and open.
     pub locks: Vec<LockStep>,
     /// Tags to remove from manifests that stay.
     pub untags: Vec<UntagStep>,
     /// Manifests to delete: whatever holds another comes before it.
     pub deletes: Vec<DeleteStep>,
+}
+
+/// The newest times of a listing, by the registry's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// Of all manifests.
+    pub manifest: Option<Timestamp>,
+    /// Of all tags.
+    pub tag: Option<Timestamp>,
 }
 
 /// Deletes a manifest, with all its tags, by digest.
@@ -164,7 +175,7 @@ impl Plan {
     pub fn hash(&self) -> PlanHash {
         let mut text = format!("retaind plan 1\n{}\n{}\n", self.registry, self.policy);
         for (name, steps) in self.steps() {
-            let Steps { images: _, images_going: _, locks, untags, deletes } = steps;
+            let Steps { images: _, images_going: _, newest: _, locks, untags, deletes } = steps;
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{name}");
             for LockStep { digest, tag, change, cause: _ } in locks {
@@ -219,6 +230,10 @@ pub fn steps(contents: &Contents, evaluation: &Evaluation, acting: &Policy) -> S
     Steps {
         images: *images,
         images_going: *images_going,
+        newest: Newest {
+            manifest: contents.manifests().iter().filter_map(|manifest| manifest.updated_at).max(),
+            tag: contents.tags().iter().filter_map(|tag| tag.updated_at).max(),
+        },
         locks: locks
             .iter()
             .map(|decision| {

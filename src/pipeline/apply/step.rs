@@ -1,0 +1,380 @@
+//! One step: read again, record the intent, ask, record the outcome.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracing::{info, warn};
+
+use crate::acr::{self, Deleted, Failure, TagProperties};
+use crate::model::{Digest, LockChange, Locks, RepositoryName, TagName};
+use crate::state::{Intent, IntentId, Outcome as JournalOutcome, StateError, Verb};
+
+use super::super::plan::{DeleteStep, ExpectedTag, LockStep, Steps, UntagStep};
+use super::recover::manifest_outcome;
+use super::{Application, Outcome, StepKind, StepReport, Stopped, probe};
+
+/// So many steps in a row may fail before the repository is left to the next run.
+const FAILURES_IN_A_ROW_MAX: u32 = 10;
+
+/// Works on one repository.
+pub(super) struct Worker<'a> {
+    application: &'a Application,
+    name: &'a RepositoryName,
+    steps: &'a Steps,
+    /// The manifests that wait for each manifest.
+    waiting: BTreeMap<Digest, Vec<Digest>>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    gone: HashSet<Digest>,
+    newly_needed: HashSet<Digest>,
+    failures_in_a_row: u32,
+    stopped: Option<Stopped>,
+}
+
+/// What reading again shows.
+enum Reread {
+    AsExpected,
+    Gone,
+    Different(String),
+}
+
+/// How asking ended: what the journal and the report say.
+struct Asked {
+    journal: Option<JournalOutcome>,
+    outcome: Outcome,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(application: &'a Application, name: &'a RepositoryName, steps: &'a Steps) -> Self {
+        let mut waiting: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
+        for step in &steps.deletes {
+            step.after.iter().for_each(|holder| waiting.entry(*holder).or_default().push(step.digest));
+        }
+        Self { application, name, steps, waiting, progress: Mutex::default() }
+    }
+
+    pub(super) fn stopped(self) -> Option<Stopped> {
+        self.progress.into_inner().unwrap_or_else(PoisonError::into_inner).stopped
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for what came since the listing. A probe that fails stops the repository: unknown means keep.
+    pub(super) async fn probe(&self) {
+        if self.must_not_begin() {
+            return;
+        }
+        match probe::newly_needed(&self.application.client, self.name, &self.steps.newest).await {
+            Ok(needed) => self.progress().newly_needed.extend(needed),
+            Err(stopped) => self.stop(stopped),
+        }
+    }
+
+    fn stop(&self, why: Stopped) {
+        self.progress().stopped.get_or_insert(why);
+    }
+
+    fn must_not_begin(&self) -> bool {
+        if self.application.brakes.are_pulled() {
+            self.stop(Stopped::Asked);
+        }
+        self.progress().stopped.is_some()
+    }
+
+    pub(super) async fn delete(&self, step: &DeleteStep) -> StepReport {
+        let outcome = self.delete_outcome(step).await;
+        if matches!(outcome, Outcome::Done | Outcome::AlreadyGone) {
+            self.progress().gone.insert(step.digest);
+        }
+        self.report(StepKind::Delete, step.digest, None, outcome, &step.cause.to_string())
+    }
+
+    async fn delete_outcome(&self, step: &DeleteStep) -> Outcome {
+        if self.must_not_begin() {
+            return Outcome::NotReached;
+        }
+        {
+            let progress = self.progress();
+            if progress.newly_needed.contains(&step.digest) {
+                return Outcome::Skipped("something pushed since the listing needs it".to_owned());
+            }
+            if let Some(holder) = step.after.iter().find(|holder| !progress.gone.contains(*holder)) {
+                return Outcome::Skipped(format!("@{}, which needs it, is still there", holder.short()));
+            }
+        }
+        match self.reread_for_delete(step).await {
+            Ok(Reread::AsExpected) => {}
+            Ok(Reread::Gone) => return Outcome::AlreadyGone,
+            Ok(Reread::Different(why)) => return Outcome::Skipped(why),
+            Err(error) => return self.failed(&error),
+        }
+        if let Some(along) = self.waiting.get(&step.digest) {
+            let Application { state, client, run, .. } = self.application;
+            if let Err(error) = state.expect_to_go(*run, client.registry(), self.name, step.digest, along) {
+                return self.journal_failed(&error);
+            }
+        }
+        let tags: Vec<TagName> = step.tags.iter().map(|tag| tag.name.clone()).collect();
+        self.record_and_ask(Verb::DeleteManifest, step.digest, None, &tags, &step.cause.to_string(), async || {
+            match self.application.client.delete_manifest(self.name, step.digest).await {
+                Ok(deleted) => deleted_asked(deleted),
+                Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
+                    let read = self.application.client.get_manifest_properties(self.name, step.digest).await;
+                    resolved(manifest_outcome(read.map(drop)), &error)
+                }
+                Err(error) => self.refused(&error),
+            }
+        })
+        .await
+    }
+
+    /// Locks, time and tags of the manifest, and each of its tags: as the plan expects them, and nothing more.
+    async fn reread_for_delete(&self, step: &DeleteStep) -> Result<Reread, acr::Error> {
+        let client = &self.application.client;
+        let properties = match client.get_manifest_properties(self.name, step.digest).await {
+            Ok(properties) => properties,
+            Err(error) if error.failure == Failure::NotFound => return Ok(Reread::Gone),
+            Err(error) => return Err(error),
+        };
+        if properties.locks.protects() {
+            return Ok(Reread::Different("it was locked since the listing".to_owned()));
+        }
+        if properties.updated_at != Some(step.updated_at) {
+            return Ok(Reread::Different("it was pushed again since the listing".to_owned()));
+        }
+        if let Some(tag) = properties.tags.iter().find(|tag| !step.tags.iter().any(|expected| expected.name == **tag)) {
+            return Ok(Reread::Different(format!("it was tagged {tag} since the listing")));
+        }
+        for tag in &step.tags {
+            if let Some(why) = self.tag_differs(tag, step.digest).await? {
+                return Ok(Reread::Different(why));
+            }
+        }
+        Ok(Reread::AsExpected)
+    }
+
+    /// How a tag differs from what the plan expects. A tag that is gone differs in nothing that matters: one name less.
+    async fn tag_differs(&self, expected: &ExpectedTag, digest: Digest) -> Result<Option<String>, acr::Error> {
+        match self.application.client.get_tag(self.name, &expected.name).await {
+            Ok(found) => Ok(difference(expected, digest, &found)),
+            Err(error) if error.failure == Failure::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn untag(&self, step: &UntagStep) -> StepReport {
+        let outcome = self.untag_outcome(step).await;
+        self.report(StepKind::Untag, step.digest, Some(&step.tag.name), outcome, &step.cause.to_string())
+    }
+
+    async fn untag_outcome(&self, step: &UntagStep) -> Outcome {
+        if self.must_not_begin() {
+            return Outcome::NotReached;
+        }
+        let client = &self.application.client;
+        match client.get_manifest_properties(self.name, step.digest).await {
+            Ok(properties) if properties.locks.protects() => {
+                return Outcome::Skipped("its manifest was locked since the listing".to_owned());
+            }
+            Ok(_) => {}
+            Err(error) => return self.failed(&error),
+        }
+        match client.get_tag(self.name, &step.tag.name).await {
+            Ok(found) => {
+                if let Some(why) = difference(&step.tag, step.digest, &found) {
+                    return Outcome::Skipped(why);
+                }
+            }
+            Err(error) if error.failure == Failure::NotFound => return Outcome::AlreadyGone,
+            Err(error) => return self.failed(&error),
+        }
+        let tags = std::slice::from_ref(&step.tag.name);
+        self.record_and_ask(Verb::Untag, step.digest, Some(&step.tag.name), tags, &step.cause.to_string(), async || {
+            match client.delete_tag(self.name, &step.tag.name).await {
+                Ok(deleted) => deleted_asked(deleted),
+                Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
+                    resolved(manifest_outcome(client.get_tag(self.name, &step.tag.name).await.map(drop)), &error)
+                }
+                Err(error) => self.refused(&error),
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn lock(&self, step: &LockStep) -> StepReport {
+        let outcome = self.lock_outcome(step).await;
+        self.report(StepKind::Lock, step.digest, step.tag.as_ref(), outcome, &step.cause.to_string())
+    }
+
+    async fn lock_outcome(&self, step: &LockStep) -> Outcome {
+        if self.must_not_begin() {
+            return Outcome::NotReached;
+        }
+        let client = &self.application.client;
+        if let Some(tag) = &step.tag {
+            match client.get_tag(self.name, tag).await {
+                Ok(found) if found.digest != step.digest => return Outcome::Skipped("the tag was moved since the listing".to_owned()),
+                Ok(_) => {}
+                Err(error) if error.failure == Failure::NotFound => return Outcome::Skipped("the tag is gone".to_owned()),
+                Err(error) => return self.failed(&error),
+            }
+        }
+        self.record_and_ask(Verb::SetLocks, step.digest, step.tag.as_ref(), &[], &step.cause.to_string(), async || {
+            let locks = match &step.tag {
+                Some(tag) => client.update_tag(self.name, tag, step.change).await.map(|tag| tag.locks),
+                None => client.update_manifest(self.name, step.digest, step.change).await.map(|manifest| manifest.locks),
+            };
+            match locks {
+                Ok(locks) if is_so(locks, step.change) => Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done },
+                Ok(_) => {
+                    let why = "the registry answered without changing the lock";
+                    Asked { journal: Some(JournalOutcome::Failed(why.to_owned())), outcome: Outcome::Failed(why.to_owned()) }
+                }
+                Err(error) if error.failure == Failure::NotFound => {
+                    Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::Skipped("it is gone".to_owned()) }
+                }
+                Err(error) => self.refused(&error),
+            }
+        })
+        .await
+    }
+
+    /// Nothing is asked of the registry that is not on the disk first, and nothing once the brakes are pulled.
+    async fn record_and_ask(
+        &self,
+        verb: Verb,
+        digest: Digest,
+        tag: Option<&TagName>,
+        tags: &[TagName],
+        reason: &str,
+        ask: impl AsyncFnOnce() -> Asked,
+    ) -> Outcome {
+        let Application { client, state, clock, brakes: _, run } = self.application;
+        let (registry, repository) = (client.registry(), self.name);
+        let intent = Intent { run: *run, registry, repository, verb, digest, tag, tags, reason, document: None, at: clock.now() };
+        let intent = match state.intend(&intent) {
+            Ok(intent) => intent,
+            Err(error) => return self.journal_failed(&error),
+        };
+        let asked = if self.must_not_begin() {
+            Asked { journal: Some(JournalOutcome::NotSent), outcome: Outcome::NotReached }
+        } else {
+            ask().await
+        };
+        if matches!(asked.outcome, Outcome::Done | Outcome::AlreadyGone) {
+            self.progress().failures_in_a_row = 0;
+        }
+        self.conclude(intent, asked)
+    }
+
+    /// An outcome that cannot be recorded leaves the intent open: the next run reads what happened.
+    fn conclude(&self, intent: IntentId, asked: Asked) -> Outcome {
+        if let Some(journal) = &asked.journal
+            && let Err(error) = self.application.state.conclude(intent, journal, self.application.clock.now())
+        {
+            self.journal_failed(&error);
+        }
+        asked.outcome
+    }
+
+    fn journal_failed(&self, error: &StateError) -> Outcome {
+        self.stop(Stopped::Journal(error.to_string()));
+        Outcome::NotReached
+    }
+
+    fn refused(&self, error: &acr::Error) -> Asked {
+        if error.failure == Failure::Locked {
+            let why = "the registry says that it is locked".to_owned();
+            return Asked { journal: Some(JournalOutcome::Refused(why.clone())), outcome: Outcome::Skipped(why) };
+        }
+        let outcome = self.failed(error);
+        Asked { journal: Some(JournalOutcome::Failed(error.failure.to_string())), outcome }
+    }
+
+    /// A failure of one step; what would fail for every other step too stops the repository.
+    fn failed(&self, error: &acr::Error) -> Outcome {
+        match error.failure {
+            Failure::Unauthorized { .. } | Failure::Forbidden { .. } | Failure::Denied { .. } | Failure::Hostile { .. } => {
+                self.stop(Stopped::Registry(error.to_string()));
+            }
+            Failure::NotFound
+            | Failure::Locked
+            | Failure::Unsupported { .. }
+            | Failure::Throttled { .. }
+            | Failure::Unreachable { .. }
+            | Failure::OutcomeUnknown { .. }
+            | Failure::Protocol { .. } => {
+                let mut progress = self.progress();
+                progress.failures_in_a_row += 1;
+                if FAILURES_IN_A_ROW_MAX <= progress.failures_in_a_row {
+                    let why = format!("{FAILURES_IN_A_ROW_MAX} steps in a row failed, the last one because: {error}");
+                    progress.stopped.get_or_insert(Stopped::Registry(why));
+                }
+            }
+        }
+        Outcome::Failed(error.to_string())
+    }
+
+    /// One log line for each outcome; names in it are well-formed by their types.
+    fn report(&self, kind: StepKind, digest: Digest, tag: Option<&TagName>, outcome: Outcome, reason: &str) -> StepReport {
+        let (registry, repository) = (self.application.client.registry(), self.name);
+        let tag_text = tag.map_or("", TagName::as_str);
+        match &outcome {
+            Outcome::Done => info!(%registry, %repository, %digest, tag = tag_text, reason, "{} done", kind.word()),
+            Outcome::AlreadyGone => info!(%registry, %repository, %digest, tag = tag_text, "{}: already gone", kind.word()),
+            Outcome::Skipped(why) => warn!(%registry, %repository, %digest, tag = tag_text, why, "{} skipped", kind.word()),
+            Outcome::Failed(why) => warn!(%registry, %repository, %digest, tag = tag_text, why, "{} failed", kind.word()),
+            Outcome::NotReached => {}
+        }
+        StepReport { kind, digest, tag: tag.cloned(), outcome }
+    }
+}
+
+impl StepKind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Untag => "untag",
+            Self::Lock => "lock",
+        }
+    }
+}
+
+fn difference(expected: &ExpectedTag, digest: Digest, found: &TagProperties) -> Option<String> {
+    let name = &expected.name;
+    if found.digest != digest {
+        return Some(format!("its tag {name} was moved to @{} since the listing", found.digest.short()));
+    }
+    if found.locks.protects() {
+        return Some(format!("its tag {name} was locked since the listing"));
+    }
+    (found.updated_at != expected.updated_at).then(|| format!("its tag {name} was pushed again since the listing"))
+}
+
+fn deleted_asked(deleted: Deleted) -> Asked {
+    match deleted {
+        Deleted::Done => Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done },
+        Deleted::Absent => Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::AlreadyGone },
+    }
+}
+
+/// An answer was lost, and reading told what happened, or did not tell either.
+fn resolved(journal: Option<JournalOutcome>, error: &acr::Error) -> Asked {
+    let outcome = match &journal {
+        Some(JournalOutcome::ResolvedDone) => Outcome::Done,
+        Some(_) => Outcome::Failed(format!("{error}; it is still there")),
+        None => Outcome::Failed(format!("{error}; the next run reads what happened")),
+    };
+    Asked { journal, outcome }
+}
+
+fn is_so(locks: Locks, change: LockChange) -> bool {
+    let LockChange { can_delete, can_write, can_read, can_list } = change;
+    let wanted = [(can_delete, locks.can_delete), (can_write, locks.can_write), (can_read, locks.can_read), (can_list, locks.can_list)];
+    wanted.into_iter().all(|(wanted, is)| wanted.is_none_or(|wanted| wanted == is))
+}
