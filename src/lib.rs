@@ -3,3 +3,5 @@
 pub mod clock;
 pub mod model;
 pub mod policy;
+
+pub mod emulator;
