@@ -6,3 +6,5 @@ pub mod model;
 pub mod pipeline;
 pub mod policy;
 pub mod state;
+
+pub mod emulator;

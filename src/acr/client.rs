@@ -162,7 +162,7 @@ impl Client {
         Error { operation: call.operation, registry: self.shared.registry.clone(), item: call.item.clone(), failure }
     }
 
-    /// The origin, for checks of what answers point at.
+    /// The way to the registry, for the one request that needs no token.
     pub(super) fn courier(&self) -> &Courier {
         &self.shared.courier
     }
@@ -179,10 +179,8 @@ impl Client {
         if incoming.status == StatusCode::ACCEPTED {
             return Ok((Deleted::Done, incoming));
         }
-        match refusal(call.operation, &incoming) {
-            Failure::NotFound => Ok((Deleted::Absent, incoming)),
-            failure => Err(self.error(call, failure)),
-        }
+        let failure = refusal(call.operation, &incoming);
+        if failure == Failure::NotFound { Ok((Deleted::Absent, incoming)) } else { Err(self.error(call, failure)) }
     }
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use tokio::sync::Semaphore;
 
 use super::error::{Failure, Operation};
-use super::limits::{ATTEMPT_MAX, ATTEMPTS_MAX, ERROR_MAX_BYTES, IN_FLIGHT_MAX};
+use super::limits::{ATTEMPT_MAX, ATTEMPTS_MAX, ATTEMPTS_UNANSWERED_MAX, ERROR_MAX_BYTES, IN_FLIGHT_MAX};
 use super::retry::{Pauses, RetryBudget, VerbClass, backoff, retry_after};
 use super::statistics::Counters;
 use super::transport::{Delivery, Transport, TransportError, TransportErrorKind, Unread};
@@ -168,6 +168,7 @@ impl Courier {
                     Delivery::Unknown if operation.changes_the_registry() => {
                         Next::Done(Err(Failure::OutcomeUnknown { said: error.sentence }))
                     }
+                    Delivery::Unknown | Delivery::NotSent if ATTEMPTS_UNANSWERED_MAX <= attempt => Next::Done(Err(error.into())),
                     Delivery::Unknown | Delivery::NotSent => again(error.into()),
                 };
             }

@@ -45,6 +45,9 @@ pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Attempts of one operation, the first included.
 pub(super) const ATTEMPTS_MAX: u32 = 8;
+/// Attempts that may end without any answer. Whoever misspelt a host waits three seconds for the answer, and a registry that
+/// hangs costs four times [`ATTEMPT_MAX`]: two minutes.
+pub(super) const ATTEMPTS_UNANSWERED_MAX: u32 = 4;
 /// Retries that a client may do in a burst before it must have had successes.
 pub(super) const RETRY_BURST: u32 = 100;
 /// Successes that pay for one retry: at most a tenth of the load is retries.

@@ -17,6 +17,9 @@ mod tags;
 mod transport;
 mod wire;
 
+#[cfg(test)]
+mod scripted;
+
 pub use auth::{
     Credential, DEFAULT_AUDIENCE, EntraOptions, EntraSettings, InvalidEntraSettings, Secret, auto_entra_settings, entra_credential,
 };

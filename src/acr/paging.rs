@@ -22,9 +22,12 @@ pub struct Pages<T> {
     path: String,
     /// The query of the next page. None: the last page was read.
     next: Option<String>,
-    read: Box<dyn Fn(&Bytes, Place) -> Result<Vec<T>, Wrong> + Send + Sync>,
+    read: Box<ReadPage<T>>,
     progress: Progress,
 }
+
+/// Reads the items of a page.
+type ReadPage<T> = dyn Fn(&Bytes, Place) -> Result<Vec<T>, Wrong> + Send + Sync;
 
 /// Where in a listing a page stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,18 +69,13 @@ impl<T> Pages<T> {
             let next = next_query(&incoming.headers, self.client.endpoint(), &self.path).map_err(failed)?;
             let place = if self.progress.pages == 0 && next.is_none() { Place::Only } else { Place::OneOfMany };
             let items = (self.read)(&incoming.body, place).map_err(|wrong| failed(Failure::Protocol { said: wrong }))?;
-            self.progress.step(&query, next.as_deref(), items.iter().map(key_of(&key))).map_err(failed)?;
+            self.progress.step(&query, next.as_deref(), items.iter().map(&key)).map_err(failed)?;
             self.next = next;
             if !items.is_empty() {
                 return Ok(Some(items));
             }
         }
     }
-}
-
-/// Gives each item its key.
-fn key_of<T, K>(key: &impl Fn(&T) -> K) -> impl Fn(&T) -> K {
-    move |item| key(item)
 }
 
 macro_rules! listing_of {

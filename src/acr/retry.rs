@@ -51,10 +51,12 @@ pub(super) enum VerbClass {
 
 impl VerbClass {
     pub(super) const fn of(operation: Operation) -> Self {
-        match operation {
-            Operation::ExchangeToken | Operation::GetToken => Self::Token,
-            _ if operation.changes_the_registry() => Self::Write,
-            _ => Self::Read,
+        if matches!(operation, Operation::ExchangeToken | Operation::GetToken) {
+            Self::Token
+        } else if operation.changes_the_registry() {
+            Self::Write
+        } else {
+            Self::Read
         }
     }
 }

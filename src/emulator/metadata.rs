@@ -1,0 +1,220 @@
+//! The operations under `/acr/v1`: catalog, properties, attributes, untagging, repository deletion.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use ::http::header::{HeaderName, LINK};
+use ::http::{Method, StatusCode};
+use serde_json::json;
+
+use super::answer::Answer;
+use super::content;
+use super::digest::Digest;
+use super::paging::{self, Cut, Order, Page};
+use super::wire::{
+    DeletedRepository, ManifestItem, ManifestList, ManifestProperties, Patch, Reference, RepositoryProperties, TagItem, TagList,
+    TagProperties,
+};
+use super::world::{Manifest, Refusal, Repository, Tag};
+use super::{Call, Emulator, Listing};
+
+const INT_DIGEST: HeaderName = HeaderName::from_static("x-ms-int-docker-content-digest");
+
+impl Emulator {
+    pub(crate) fn page(&self, call: &Call) -> Page {
+        Page::read(&call.query, self.options().page_size_default, self.options().page_size_max)
+    }
+
+    pub(crate) fn catalog(&self, call: &Call) -> Answer {
+        let page = self.page(call).in_name_order();
+        let state = self.lock();
+        let listed = after(&state.world.repositories, page.last.as_deref(), self.options().listing);
+        let Cut { items, more } = page.cut(listed.filter(|(_, repository)| !repository.manifests.is_empty()).map(|(name, _)| name));
+        let cursor = items.last().map(|name| name.to_string());
+        let names: Option<Vec<&str>> = (!items.is_empty()).then(|| items.iter().map(|name| &***name).collect());
+        linked(Answer::json(StatusCode::OK, &json!({"repositories": names})), call, &page, more, cursor)
+    }
+
+    pub(crate) fn repository(&self, call: &Call, name: &str) -> Result<Answer, Answer> {
+        let refused = |refusal| Answer::refused(&refusal, name);
+        let mut state = self.lock();
+        if call.method == Method::DELETE {
+            let deleted = state.world.delete_repository(name, self.options().laws()).map_err(|refusal| match refusal {
+                Refusal::RepositoryUnknown => repository_to_delete_unknown(name),
+                other => refused(other),
+            })?;
+            let tags = (!deleted.tags.is_empty()).then(|| deleted.tags.iter().map(|tag| &**tag).collect());
+            return Ok(Answer::json(
+                StatusCode::ACCEPTED,
+                &DeletedRepository { manifests_deleted: &deleted.manifests, tags_deleted: tags },
+            ));
+        }
+        if let Some(patch) = patch(call)? {
+            patch.apply(&mut state.world.repository_mut(name).map_err(refused)?.locks);
+        }
+        let repository = state.world.repository(name).map_err(refused)?;
+        let body = RepositoryProperties {
+            registry: &call.login_server,
+            image_name: name,
+            created_time: repository.created.to_string(),
+            last_update_time: repository.updated.to_string(),
+            manifest_count: repository.manifests.len(),
+            tag_count: repository.tags.len(),
+            changeable_attributes: repository.locks.into(),
+        };
+        Ok(Answer::json(StatusCode::OK, &body))
+    }
+
+    pub(crate) fn tags(&self, call: &Call, name: &str) -> Result<Answer, Answer> {
+        let page = self.page(call);
+        let state = self.lock();
+        let repository = state.world.repository(name).map_err(|refusal| Answer::refused(&refusal, name))?;
+        let (found, more, cursor) = self.tags_on(&page, repository, call.get("digest").and_then(|digest| digest.parse().ok()));
+        let items: Vec<TagItem<'_>> = found.into_iter().map(|(name, tag)| TagItem::new(name, tag)).collect();
+        let tags = (!items.is_empty()).then_some(items);
+        let body = TagList { registry: &call.login_server, image_name: name, tags };
+        Ok(linked(Answer::json(StatusCode::OK, &body), call, &page, more, cursor))
+    }
+
+    /// The tags on a page, whether there are more, and the cursor to them.
+    pub(crate) fn tags_on<'a>(
+        &self,
+        page: &Page,
+        repository: &'a Repository,
+        digest: Option<Digest>,
+    ) -> (Vec<(&'a str, &'a Tag)>, bool, Option<String>) {
+        let wanted = |tag: &Tag| digest.is_none_or(|digest| tag.digest == digest);
+        if page.order != Order::Name {
+            let items = repository.tags.iter().filter(|(_, tag)| wanted(tag)).map(|(name, tag)| (tag.updated, Arc::clone(name)));
+            let cut = page.cut_by_time(items, |name| Some(Arc::from(name)));
+            let cursor = cut.items.last().map(|(key, name)| paging::time_cursor(*key, name));
+            let found = cut.items.iter().filter_map(|(_, name)| repository.tags.get_key_value(name)).map(|(name, tag)| (&**name, tag));
+            return (found.collect(), cut.more, cursor);
+        }
+        let listed = after(&repository.tags, page.last.as_deref(), self.options().listing);
+        let Cut { items, more } = page.cut(listed.filter(|(_, tag)| wanted(tag)));
+        let cursor = items.last().map(|(name, _)| name.to_string());
+        (items.into_iter().map(|(name, tag)| (&**name, tag)).collect(), more, cursor)
+    }
+
+    pub(crate) fn tag(&self, call: &Call, name: &str, tag: &str) -> Result<Answer, Answer> {
+        let refused = |refusal| Answer::refused(&refusal, name);
+        let unknown = |_| refused(Refusal::TagUnknown);
+        let mut state = self.lock();
+        if call.method == Method::DELETE {
+            let digest = state.world.untag(name, tag).map_err(refused)?;
+            return Ok(Answer::empty(StatusCode::ACCEPTED).with(INT_DIGEST, &digest.to_string()));
+        }
+        let repository = state.world.repository_mut(name).map_err(unknown)?;
+        let found = repository.tags.get_mut(tag).ok_or_else(|| refused(Refusal::TagUnknown))?;
+        if let Some(patch) = patch(call)? {
+            patch.apply(&mut found.locks);
+        }
+        let body = TagProperties { registry: &call.login_server, image_name: name, tag: TagItem::new(tag, found) };
+        Ok(Answer::json(StatusCode::OK, &body))
+    }
+
+    pub(crate) fn manifests(&self, call: &Call, name: &str) -> Result<Answer, Answer> {
+        let page = self.page(call);
+        let state = self.lock();
+        let repository = state.world.repository(name).map_err(|refusal| Answer::refused(&refusal, name))?;
+        let (found, more, cursor) = self.manifests_on(&page, repository);
+        let items = found.into_iter().map(|(digest, manifest)| self.item(repository, digest, manifest));
+        let body = ManifestList { registry: &call.login_server, image_name: name, manifests: items.collect() };
+        Ok(linked(Answer::json(StatusCode::OK, &body), call, &page, more, cursor))
+    }
+
+    fn manifests_on<'a>(&self, page: &Page, repository: &'a Repository) -> (Vec<(Digest, &'a Manifest)>, bool, Option<String>) {
+        if page.order != Order::Name {
+            let items = repository.manifests.iter().map(|(digest, manifest)| (manifest.pushed, *digest));
+            let cut = page.cut_by_time(items, |name| name.parse().ok());
+            let cursor = cut.items.last().map(|(key, digest)| paging::time_cursor(*key, &digest.to_string()));
+            let found = cut.items.iter().filter_map(|(_, digest)| repository.manifests.get_key_value(digest));
+            return (found.map(|(digest, manifest)| (*digest, manifest)).collect(), cut.more, cursor);
+        }
+        // Only what this registry issued is a cursor; anything else begins again.
+        let last: Option<Digest> = page.last.as_deref().and_then(|last| last.parse().ok());
+        let bound = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let Cut { items, more } = match self.options().listing {
+            Listing::Ascending => page.cut(repository.manifests.range((bound, Bound::Unbounded))),
+            Listing::Descending => page.cut(repository.manifests.range((Bound::Unbounded, bound)).rev()),
+        };
+        let cursor = items.last().map(|(digest, _)| digest.to_string());
+        (items.into_iter().map(|(digest, manifest)| (*digest, manifest)).collect(), more, cursor)
+    }
+
+    pub(crate) fn manifest_properties(&self, call: &Call, name: &str, digest: Digest) -> Result<Answer, Answer> {
+        let unknown = |_| Answer::refused(&Refusal::ManifestUnknown, name);
+        let patch = patch(call)?;
+        let mut state = self.lock();
+        let repository = state.world.repository_mut(name).map_err(unknown)?;
+        repository.live_manifest(digest).map_err(unknown)?;
+        if let (Some(patch), Some(manifest)) = (patch, repository.manifests.get_mut(&digest)) {
+            patch.apply(&mut manifest.locks);
+        }
+        let repository = &*repository;
+        let manifest = repository.live_manifest(digest).map_err(unknown)?;
+        let references = content::document(&manifest.body.bytes()).and_then(|document| document.manifests).map(|children| {
+            let reference = |child: content::Descriptor| {
+                let (architecture, os) = child.platform.map_or((None, None), |platform| (platform.architecture, platform.os));
+                Reference { digest: child.digest, architecture, os }
+            };
+            children.into_iter().map(reference).collect()
+        });
+        let item = ManifestItem { references, ..self.item(repository, digest, manifest) };
+        Ok(Answer::json(StatusCode::OK, &ManifestProperties { registry: &call.login_server, image_name: name, manifest: item }))
+    }
+
+    fn item<'a>(&self, repository: &'a Repository, digest: Digest, manifest: &'a Manifest) -> ManifestItem<'a> {
+        let time = manifest.pushed.to_string();
+        let kind = &manifest.kind;
+        ManifestItem {
+            digest,
+            image_size: manifest.image_size_bytes,
+            created_time: time.clone(),
+            last_update_time: time,
+            architecture: kind.architecture.as_deref(),
+            os: kind.os.as_deref(),
+            media_type: &kind.media_type,
+            config_media_type: kind.config_media_type.as_deref(),
+            tags: repository.tags_of(digest).take(self.options().tags_shown_max).map(|tag| &**tag).collect(),
+            changeable_attributes: manifest.locks.into(),
+            references: None,
+        }
+    }
+}
+
+/// What comes behind `last`, in the order that the registry lists in.
+fn after<'a, V>(
+    map: &'a BTreeMap<Arc<str>, V>,
+    last: Option<&str>,
+    listing: Listing,
+) -> Box<dyn Iterator<Item = (&'a Arc<str>, &'a V)> + 'a> {
+    let bound = last.map_or(Bound::Unbounded, Bound::Excluded);
+    match listing {
+        Listing::Ascending => Box::new(map.range::<str, _>((bound, Bound::Unbounded))),
+        Listing::Descending => Box::new(map.range::<str, _>((Bound::Unbounded, bound)).rev()),
+    }
+}
+
+pub(crate) fn linked(answer: Answer, call: &Call, page: &Page, more: bool, cursor: Option<String>) -> Answer {
+    match cursor {
+        Some(cursor) if more => answer.with(LINK, &page.link(&call.path, &cursor)),
+        _ => answer,
+    }
+}
+
+fn repository_to_delete_unknown(name: &str) -> Answer {
+    let detail = json!({"name": name});
+    Answer::error_with(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry", detail)
+}
+
+/// The flags that a PATCH changes; `None` for the other methods.
+fn patch(call: &Call) -> Result<Option<Patch>, Answer> {
+    if call.method != Method::PATCH {
+        return Ok(None);
+    }
+    let invalid = |_| Answer::error(StatusCode::BAD_REQUEST, "INVALID_REQUEST", "the request body is not valid");
+    serde_json::from_slice(&call.body).map(Some).map_err(invalid)
+}

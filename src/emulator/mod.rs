@@ -1,0 +1,300 @@
+//! A faithful Azure Container Registry in memory: its data plane, token service included, over HTTP or in-process.
+//!
+//! It imports nothing of this crate, on purpose: what client and emulator both got from one place would agree even where it is wrong. What it
+//! imitates, from which evidence, and what is guessed stands in `docs/emulator.md`.
+
+mod answer;
+mod auth;
+mod content;
+mod digest;
+mod distribution;
+mod drawn;
+mod faults;
+mod http;
+mod journal;
+mod metadata;
+mod name;
+mod oauth;
+mod paging;
+mod percent;
+mod route;
+mod seed;
+mod serve;
+mod snapshot;
+mod tls;
+mod token;
+mod upload;
+mod wire;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::auth::{Credential, Permissions};
+pub use self::content::{DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST};
+pub use self::digest::{Digest, InvalidDigest};
+pub use self::faults::{Dropped, Failure, Fault, Response};
+pub use self::http::RequestInfo;
+pub use self::journal::{Counted, LoggedRequest};
+pub use self::seed::{Seed, SeedError};
+pub use self::snapshot::RepositorySnapshot;
+pub use self::tls::{Tls, TlsError};
+pub use self::world::Locks;
+
+use self::http::Call;
+use self::journal::Journal;
+use self::upload::Uploads;
+use self::world::{Laws, World};
+
+/// Tells the emulator's time.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What a test does to the registry at an exact moment: called for every request before it has any effect.
+pub type Hook = Box<dyn Fn(&RequestInfo, &Emulator) + Send + Sync>;
+
+/// Which registry is imitated: the switches where registries differ, and where nobody knows what the real one does.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name in bodies, challenges and tokens; `None` takes what the client calls it, the `Host` header.
+    pub login_server: Option<String>,
+    /// Whether requests need a token or password. Without, everything is open.
+    pub require_auth: bool,
+    /// Whether those without any credential may read.
+    pub anonymous_pull: bool,
+    /// What Entra identities may do, by their `oid` (or else `appid`) claim.
+    pub identities: BTreeMap<String, Permissions>,
+    /// What the identities may do that are not listed.
+    pub identity_default: Permissions,
+    /// Users with passwords.
+    pub credentials: Vec<Credential>,
+    /// The audiences for which Entra tokens are accepted; a slash at the end makes no difference.
+    pub audiences: Vec<String>,
+    /// How far in the past pushes are stamped, so that a registry filled by hand holds images that are old enough to go.
+    pub push_age: SignedDuration,
+    /// How many tags a manifest in a listing shows; the real registry leaves out what exceeds a limit nobody has published.
+    pub tags_shown_max: usize,
+    /// The page size without `n`.
+    pub page_size_default: usize,
+    /// What larger `n` are silently capped to.
+    pub page_size_max: usize,
+    /// The order of listings that ask for none.
+    pub listing: Listing,
+    /// Deleting a subject deletes what refers to it.
+    pub cascade: bool,
+    /// Whether a locked tag protects its manifest from deletion by digest. Unknown; the dangerous answer is the default, so that clients
+    /// protect themselves.
+    pub locked_tag_protects_manifest: bool,
+    /// Whether locked tags and manifests protect their repository from deletion. Unknown; the dangerous answer is the default.
+    pub locked_content_protects_repository: bool,
+}
+
+/// The order of listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// By name or digest, upwards: what was recorded.
+    Ascending,
+    /// Downwards, to find clients that count on the other.
+    Descending,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            login_server: None,
+            require_auth: true,
+            anonymous_pull: false,
+            identities: BTreeMap::new(),
+            identity_default: Permissions::ALL,
+            credentials: Vec::new(),
+            audiences: ["https://containerregistry.azure.net", "https://management.azure.com", "https://management.core.windows.net"]
+                .map(str::to_owned)
+                .to_vec(),
+            push_age: SignedDuration::ZERO,
+            tags_shown_max: 10,
+            page_size_default: 100,
+            page_size_max: 1000,
+            listing: Listing::Ascending,
+            cascade: true,
+            locked_tag_protects_manifest: false,
+            locked_content_protects_repository: false,
+        }
+    }
+}
+
+impl Options {
+    fn laws(&self) -> Laws {
+        Laws {
+            cascade: self.cascade,
+            locked_tag_protects: self.locked_tag_protects_manifest,
+            locked_content_protects: self.locked_content_protects_repository,
+        }
+    }
+}
+
+/// What a test asked for that is not in the registry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the emulator holds no {0}")]
+pub struct NotHeld(String);
+
+/// A registry. Clones are the same registry.
+#[derive(Clone)]
+pub struct Emulator(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    now: Now,
+    hook: Mutex<Option<Arc<Hook>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    world: World,
+    uploads: Uploads,
+    journal: Journal,
+    faults: Vec<Fault>,
+    ids: u64,
+    token_generation: u32,
+}
+
+impl Emulator {
+    /// An empty registry that lives by this clock.
+    pub fn new(options: Options, now: Now) -> Self {
+        Self(Arc::new(Inner { options, now, hook: Mutex::new(None), state: Mutex::new(State::default()) }))
+    }
+
+    /// An empty registry that lives by the system's clock.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the emulator imports nothing of the crate, so it has its own one place that asks for the time"
+    )]
+    pub fn with_system_clock(options: Options) -> Self {
+        Self::new(options, Arc::new(Timestamp::now))
+    }
+
+    /// The emulator's time, in the registry's steps of 100 nanoseconds.
+    pub fn now(&self) -> Timestamp {
+        let now = (self.0.now)();
+        let fraction = now.subsec_nanosecond() / 100 * 100;
+        Timestamp::new(now.as_second(), fraction).unwrap_or(now)
+    }
+
+    fn push_time(&self) -> Timestamp {
+        let now = self.now();
+        now.checked_sub(self.0.options.push_age).unwrap_or(now)
+    }
+
+    fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The state. A panic elsewhere while it was held leaves it usable: every change is made in full or not begun.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An id in the form of a UUID, different each time and the same in each run.
+    fn next_id(&self) -> String {
+        let mut state = self.lock();
+        state.ids += 1;
+        let hex = Digest::of(&state.ids.to_le_bytes()).hex();
+        format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
+    }
+
+    /// Draws what `text` says, in the format of `docs/emulator.md`. Drawing an image or a tag into a repository that exists is a push.
+    pub fn seed(&self, text: &str) -> Result<Seed, SeedError> {
+        let now = self.now();
+        seed::draw(&mut self.lock().world, text, now)
+    }
+
+    /// The time that a drawing says it is, if it does: a registry that should live at that time needs a clock that says so.
+    pub fn now_of(text: &str) -> Result<Option<Timestamp>, SeedError> {
+        seed::now(text)
+    }
+
+    /// Makes the next matching requests go wrong.
+    pub fn inject(&self, fault: Fault) {
+        self.lock().faults.push(fault);
+    }
+
+    /// Calls `hook` for each request before it has any effect. The hook may use the emulator; a second hook replaces the first.
+    pub fn on_request(&self, hook: Hook) {
+        *self.0.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hook));
+    }
+
+    /// How often each method and route was answered with each status.
+    pub fn counts(&self) -> BTreeMap<Counted, u64> {
+        self.lock().journal.counts.clone()
+    }
+
+    /// The latest requests that could have changed something, oldest first, those to the token service left out.
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.lock().journal.requests.iter().cloned().collect()
+    }
+
+    /// Makes all tokens invalid that were issued so far, as a registry does that changes the way it authorises.
+    pub fn revoke_tokens(&self) {
+        self.lock().token_generation += 1;
+    }
+
+    /// Moves a tag, or makes it, as a push does now.
+    pub fn move_tag(&self, repository: &str, tag: &str, digest: Digest) -> Result<(), NotHeld> {
+        let now = self.push_time();
+        let mut state = self.lock();
+        let held = state.world.repository_mut(repository).map_err(|_| NotHeld(format!("repository {repository}")))?;
+        if !held.manifests.contains_key(&digest) {
+            return Err(NotHeld(format!("manifest {digest} in {repository}")));
+        }
+        held.set_tag(tag, digest, now);
+        Ok(())
+    }
+
+    /// Removes a tag, locked or not.
+    pub fn remove_tag(&self, repository: &str, tag: &str) -> Result<(), NotHeld> {
+        let mut state = self.lock();
+        let held = state.world.repository_mut(repository).map_err(|_| NotHeld(format!("repository {repository}")))?;
+        if held.remove_tag(tag) { Ok(()) } else { Err(NotHeld(format!("tag {tag} in {repository}"))) }
+    }
+
+    /// Sets the flags of a repository.
+    pub fn lock_repository(&self, repository: &str, locks: Locks) -> Result<(), NotHeld> {
+        let mut state = self.lock();
+        let held = state.world.repository_mut(repository).map_err(|_| NotHeld(format!("repository {repository}")))?;
+        held.locks = locks;
+        Ok(())
+    }
+
+    /// Sets the flags of a tag.
+    pub fn lock_tag(&self, repository: &str, tag: &str, locks: Locks) -> Result<(), NotHeld> {
+        let mut state = self.lock();
+        let held = state.world.repository_mut(repository).ok().and_then(|held| held.tags.get_mut(tag));
+        held.ok_or_else(|| NotHeld(format!("tag {tag} in {repository}")))?.locks = locks;
+        Ok(())
+    }
+
+    /// Sets the flags of a manifest.
+    pub fn lock_manifest(&self, repository: &str, digest: Digest, locks: Locks) -> Result<(), NotHeld> {
+        self.with_manifest(repository, digest, |manifest| manifest.locks = locks)
+    }
+
+    /// Makes a manifest a ghost: it is listed, and every request for it answers that it is unknown.
+    pub fn make_ghost(&self, repository: &str, digest: Digest) -> Result<(), NotHeld> {
+        self.with_manifest(repository, digest, |manifest| manifest.ghost = true)
+    }
+
+    fn with_manifest(&self, repository: &str, digest: Digest, change: impl FnOnce(&mut world::Manifest)) -> Result<(), NotHeld> {
+        let mut state = self.lock();
+        let held = state.world.repository_mut(repository).ok().and_then(|held| held.manifests.get_mut(&digest));
+        change(held.ok_or_else(|| NotHeld(format!("manifest {digest} in {repository}")))?);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Emulator").field("options", self.options()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,322 @@
+//! What the registry holds and the laws by which it changes. Knows nothing of HTTP, tokens or time of day: times are handed in.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+
+use super::content::{self, Body, Kind};
+use super::digest::Digest;
+use super::drawn;
+
+/// How much later than its `lastUpdateTime` a new repository says it was created.
+///
+/// Two thirds of the recorded repositories carry a `lastUpdateTime` one to three seconds *before* their `createdTime`; a client must survive that.
+const REPOSITORY_CREATED_LAG: SignedDuration = SignedDuration::from_millis(1_350);
+
+/// The four flags of `changeableAttributes`; a lock is `delete` or `write` being false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Locks {
+    /// `deleteEnabled`.
+    pub delete: bool,
+    /// `writeEnabled`.
+    pub write: bool,
+    /// `readEnabled`.
+    pub read: bool,
+    /// `listEnabled`.
+    pub list: bool,
+}
+
+impl Locks {
+    /// Nothing is locked.
+    pub const OPEN: Self = Self { delete: true, write: true, read: true, list: true };
+    /// `deleteEnabled: false`.
+    pub const NO_DELETE: Self = Self { delete: false, ..Self::OPEN };
+    /// `writeEnabled: false`, which alone blocks deletion as well.
+    pub const NO_WRITE: Self = Self { write: false, ..Self::OPEN };
+
+    /// Whether the thing that carries these flags may be deleted.
+    pub fn allow_delete(self) -> bool {
+        self.delete && self.write
+    }
+}
+
+/// Why the registry does not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    RepositoryUnknown,
+    TagUnknown,
+    ManifestUnknown,
+    BlobUnknown,
+    Locked,
+    /// The manifest does not parse, contradicts its content type, or names children that are not there.
+    ManifestInvalid,
+    /// A config or layer that the manifest names was not uploaded.
+    ManifestBlobUnknown(Digest),
+}
+
+/// The switches that decide what is not known about the real registry, and what differs between registries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Laws {
+    /// Deleting a subject deletes its referrers.
+    pub(crate) cascade: bool,
+    /// A locked tag protects its manifest from deletion by digest.
+    pub(crate) locked_tag_protects: bool,
+    /// Locked tags and manifests protect their repository from deletion.
+    pub(crate) locked_content_protects: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tag {
+    pub(crate) digest: Digest,
+    pub(crate) created: Timestamp,
+    pub(crate) updated: Timestamp,
+    pub(crate) locks: Locks,
+}
+
+/// One manifest. Kept small: a million of them should fit.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    /// `createdTime` and `lastUpdateTime`, which are always equal.
+    pub(crate) pushed: Timestamp,
+    pub(crate) image_size_bytes: u64,
+    pub(crate) kind: Arc<Kind>,
+    pub(crate) body: Body,
+    pub(crate) locks: Locks,
+    /// Listed, but every request for it answers that it is unknown.
+    pub(crate) ghost: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Repository {
+    pub(crate) created: Timestamp,
+    pub(crate) updated: Timestamp,
+    pub(crate) locks: Locks,
+    pub(crate) manifests: BTreeMap<Digest, Manifest>,
+    pub(crate) tags: BTreeMap<Arc<str>, Tag>,
+    /// The same tags by digest, for the `tags` of a manifest.
+    tagged: BTreeSet<(Digest, Arc<str>)>,
+    /// Subject and referrer; the subject need not exist.
+    referrers: BTreeSet<(Digest, Digest)>,
+    /// Blobs that were uploaded.
+    blobs: HashMap<Digest, Bytes>,
+    /// Where the config blobs of drawn images are found, learnt when their manifest is read: a blob is only asked for by those who read it.
+    drawn_configs: HashMap<Digest, Digest>,
+}
+
+/// The repositories by name.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) repositories: BTreeMap<Arc<str>, Repository>,
+}
+
+/// What a repository's deletion reports.
+#[derive(Debug, Default)]
+pub(crate) struct Deleted {
+    pub(crate) manifests: Vec<Digest>,
+    pub(crate) tags: Vec<Arc<str>>,
+}
+
+impl World {
+    pub(crate) fn repository(&self, name: &str) -> Result<&Repository, Refusal> {
+        self.repositories.get(name).filter(|repository| !repository.manifests.is_empty()).ok_or(Refusal::RepositoryUnknown)
+    }
+
+    pub(crate) fn repository_mut(&mut self, name: &str) -> Result<&mut Repository, Refusal> {
+        self.repositories.get_mut(name).filter(|repository| !repository.manifests.is_empty()).ok_or(Refusal::RepositoryUnknown)
+    }
+
+    /// The repository of this name, made when it is not there. Nobody sees it before it holds a manifest, only uploads go into it.
+    pub(crate) fn repository_or_new(&mut self, name: &str, now: Timestamp) -> &mut Repository {
+        self.repositories.entry(name.into()).or_insert_with(|| Repository::new(now))
+    }
+
+    /// Removes one tag. Only the tag's own lock and the repository's write lock count: a manifest's lock does not hold its tags.
+    pub(crate) fn untag(&mut self, name: &str, tag: &str) -> Result<Digest, Refusal> {
+        let repository = self.repository_mut(name).map_err(|_| Refusal::TagUnknown)?;
+        let found = *repository.tags.get(tag).ok_or(Refusal::TagUnknown)?;
+        if !repository.locks.write || !found.locks.allow_delete() {
+            return Err(Refusal::Locked);
+        }
+        repository.remove_tag(tag);
+        Ok(found.digest)
+    }
+
+    /// Removes a manifest with all its tags and, by [`Laws::cascade`], everything that refers to it. The children of an index are neither
+    /// protected nor removed. A repository that lost its last manifest is gone.
+    pub(crate) fn delete_manifest(&mut self, name: &str, digest: Digest, laws: Laws) -> Result<(), Refusal> {
+        let repository = self.repository_mut(name).map_err(|_| Refusal::ManifestUnknown)?;
+        let manifest = repository.live_manifest(digest)?;
+        let tag_locked = repository.tags_of(digest).any(|tag| repository.tags.get(tag).is_some_and(|tag| !tag.locks.allow_delete()));
+        if !repository.locks.write || !manifest.locks.allow_delete() || laws.locked_tag_protects && tag_locked {
+            return Err(Refusal::Locked);
+        }
+        let mut condemned = vec![digest];
+        while let Some(digest) = condemned.pop() {
+            repository.remove_manifest(digest);
+            if laws.cascade {
+                condemned.extend(repository.referrers_of(digest).filter(|referrer| repository.manifests.contains_key(referrer)));
+            }
+        }
+        if repository.manifests.is_empty() {
+            self.repositories.remove(name);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delete_repository(&mut self, name: &str, laws: Laws) -> Result<Deleted, Refusal> {
+        let repository = self.repository(name)?;
+        let content_locked = laws.locked_content_protects
+            && (repository.manifests.values().any(|manifest| !manifest.locks.allow_delete())
+                || repository.tags.values().any(|tag| !tag.locks.allow_delete()));
+        if !repository.locks.allow_delete() || content_locked {
+            return Err(Refusal::Locked);
+        }
+        let repository = self.repositories.remove(name).ok_or(Refusal::RepositoryUnknown)?;
+        Ok(Deleted { manifests: repository.manifests.into_keys().collect(), tags: repository.tags.into_keys().collect() })
+    }
+}
+
+impl Repository {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            created: now.checked_add(REPOSITORY_CREATED_LAG).unwrap_or(now),
+            updated: now,
+            locks: Locks::OPEN,
+            manifests: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            tagged: BTreeSet::new(),
+            referrers: BTreeSet::new(),
+            blobs: HashMap::new(),
+            drawn_configs: HashMap::new(),
+        }
+    }
+
+    /// Makes a drawn repository as old as what is in it.
+    pub(crate) fn date_by_content(&mut self) {
+        let times = || self.manifests.values().map(|manifest| manifest.pushed).chain(self.tags.values().map(|tag| tag.updated));
+        if let (Some(first), Some(last)) = (times().min(), times().max()) {
+            self.created = first.checked_add(REPOSITORY_CREATED_LAG).unwrap_or(first);
+            self.updated = last;
+        }
+    }
+
+    /// The manifest, unless it is a ghost.
+    pub(crate) fn live_manifest(&self, digest: Digest) -> Result<&Manifest, Refusal> {
+        self.manifests.get(&digest).filter(|manifest| !manifest.ghost).ok_or(Refusal::ManifestUnknown)
+    }
+
+    /// The tags of a manifest by name, all of them.
+    pub(crate) fn tags_of(&self, digest: Digest) -> impl Iterator<Item = &Arc<str>> {
+        let first: Arc<str> = Arc::from("");
+        self.tagged.range((digest, first)..).take_while(move |(found, _)| *found == digest).map(|(_, tag)| tag)
+    }
+
+    /// The manifests whose subject this digest is, by digest.
+    pub(crate) fn referrers_of(&self, subject: Digest) -> impl Iterator<Item = Digest> {
+        let first = (subject, Digest::LOWEST);
+        self.referrers.range(first..).take_while(move |(found, _)| *found == subject).map(|(_, referrer)| *referrer)
+    }
+
+    /// Stores a manifest; one that is there already keeps its times and locks.
+    pub(crate) fn insert_manifest(&mut self, digest: Digest, manifest: Manifest) {
+        self.updated = self.updated.max(manifest.pushed);
+        if let Some(subject) = manifest.body.subject() {
+            self.referrers.insert((subject, digest));
+        }
+        let ghost = manifest.ghost;
+        self.manifests.entry(digest).or_insert(manifest).ghost = ghost;
+    }
+
+    /// Whether a push by this tag is allowed: its own write lock and the repository's decide.
+    pub(crate) fn allows_push(&self, tag: Option<&str>) -> bool {
+        self.locks.write && tag.and_then(|tag| self.tags.get(tag)).is_none_or(|tag| tag.locks.write)
+    }
+
+    /// Makes the tag name this digest. A tag that moves keeps its `createdTime` and locks; one that is pushed again to where it is changes
+    /// nothing but its `lastUpdateTime`.
+    pub(crate) fn set_tag(&mut self, name: &str, digest: Digest, now: Timestamp) {
+        let name: Arc<str> = name.into();
+        let tag = match self.tags.get(&name).copied() {
+            Some(old) => {
+                self.tagged.remove(&(old.digest, Arc::clone(&name)));
+                Tag { digest, updated: now, ..old }
+            }
+            None => Tag { digest, created: now, updated: now, locks: Locks::OPEN },
+        };
+        self.updated = self.updated.max(now);
+        self.tagged.insert((digest, Arc::clone(&name)));
+        self.tags.insert(name, tag);
+    }
+
+    /// Whether it was there.
+    pub(crate) fn remove_tag(&mut self, name: &str) -> bool {
+        let Some((name, tag)) = self.tags.remove_entry(name) else { return false };
+        self.tagged.remove(&(tag.digest, name))
+    }
+
+    fn remove_manifest(&mut self, digest: Digest) {
+        let tags: Vec<Arc<str>> = self.tags_of(digest).cloned().collect();
+        for tag in tags {
+            self.remove_tag(&tag);
+        }
+        if let Some(manifest) = self.manifests.remove(&digest)
+            && let Some(subject) = manifest.body.subject()
+        {
+            self.referrers.remove(&(subject, digest));
+        }
+    }
+
+    pub(crate) fn insert_blob(&mut self, digest: Digest, bytes: Bytes) {
+        self.blobs.insert(digest, bytes);
+    }
+
+    pub(crate) fn remove_blob(&mut self, digest: Digest) -> Result<(), Refusal> {
+        self.blobs.remove(&digest).map(drop).ok_or(Refusal::BlobUnknown)
+    }
+
+    /// Remembers where the config blob of a drawn image is, before someone asks for it.
+    pub(crate) fn learn_config(&mut self, manifest: Digest) {
+        let config = self.manifests.get(&manifest).and_then(|manifest| manifest.body.config()).map(|config| Digest::of(&config));
+        if let Some(config) = config {
+            self.drawn_configs.insert(config, manifest);
+        }
+    }
+
+    /// The bytes of a blob: uploaded, shared by all drawn images, or the config of one of them.
+    pub(crate) fn blob(&self, digest: Digest) -> Result<Bytes, Refusal> {
+        if let Some(bytes) = self.blobs.get(&digest) {
+            return Ok(bytes.clone());
+        }
+        if let Some(bytes) = drawn::shared_blob(digest) {
+            return Ok(bytes);
+        }
+        let matching = |bytes: &Bytes| Digest::of(bytes) == digest;
+        let learnt = self.drawn_configs.get(&digest).and_then(|manifest| self.manifests.get(manifest)?.body.config());
+        if let Some(bytes) = learnt.filter(matching) {
+            return Ok(bytes);
+        }
+        self.manifests.values().filter_map(|manifest| manifest.body.config()).find(matching).ok_or(Refusal::BlobUnknown)
+    }
+
+    /// Checks pushed bytes against what the repository holds and makes them a manifest.
+    pub(crate) fn accept(&self, bytes: Bytes, content_type: &str, pushed: Timestamp) -> Result<Manifest, Refusal> {
+        let read = content::read(&bytes, content_type).ok_or(Refusal::ManifestInvalid)?;
+        let mut image_size_bytes = bytes.len() as u64;
+        let mut kind = read.kind;
+        for child in &read.children {
+            let child = self.live_manifest(*child).map_err(|_| Refusal::ManifestInvalid)?;
+            image_size_bytes += child.image_size_bytes;
+        }
+        for blob in &read.blobs {
+            image_size_bytes += blob.size_bytes;
+            if !blob.foreign {
+                let found = self.blob(blob.digest).map_err(|_| Refusal::ManifestBlobUnknown(blob.digest))?;
+                kind.learn_platform(&blob.media_type, &found);
+            }
+        }
+        let body = Body::pushed(&bytes, read.subject, None);
+        Ok(Manifest { pushed, image_size_bytes, kind: Arc::new(kind), body, locks: Locks::OPEN, ghost: false })
+    }
+}
