@@ -1,8 +1,10 @@
 //! Holds a tree against the tables of `shape`: unknown, missing and repeated keys, wrong kinds, numbers out of bounds. Everything is
 //! reported, nothing stops the rest. Does not know what values mean together.
 
+use std::collections::HashMap;
+
 use super::item::{Content, Item, Object};
-use super::problem::{Complaint, Place, Problem, Source};
+use super::problem::{Complaint, PROBLEMS_MAX, Place, Problem, Source};
 use super::scalar;
 use super::shape::{HABITS, Key, Kind, Presence, Shape, Variants, is_planned, list_or};
 use super::suggest::{nearest, snake_case};
@@ -53,7 +55,9 @@ struct Checker<'run> {
 
 impl Checker<'_> {
     fn report(&mut self, place: Place, path: &str, complaint: Complaint) {
-        self.problems.push(self.source.problem(place, path, complaint));
+        if self.problems.len() <= PROBLEMS_MAX {
+            self.problems.push(self.source.problem(place, path, complaint));
+        }
     }
 
     /// `anchor` is where the key of this value is written: the place for what is missing in it.
@@ -150,7 +154,7 @@ impl Checker<'_> {
         let mut fields: Vec<(&'static str, Item)> = Vec::new();
         // Keys that someone meant to write: what is missing because of a typing error is not reported as missing, too.
         let mut meant: Vec<&'static str> = Vec::new();
-        let mut first_places: Vec<(&str, Place)> = Vec::new();
+        let mut first_places: HashMap<&str, Place> = HashMap::new();
         for (key_node, value) in entries {
             if matches!(key_node.value, Value::Sequence(_) | Value::Mapping(_)) {
                 self.report(key_node.place, &path, Complaint::new("a key must be a text").hint("begin the line with a key, then a colon"));
@@ -158,13 +162,13 @@ impl Checker<'_> {
             }
             let name = key_text(key_node);
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            if let Some((_, first)) = first_places.iter().find(|(known, _)| *known == name) {
+            if let Some(first) = first_places.get(name) {
                 let message = format!("the key `{name}` is written twice");
                 let hint = format!("it is also on line {}; keep one of them", first.line);
                 self.report(key_node.place, &path, Complaint::new(message).hint(hint));
                 continue;
             }
-            first_places.push((name, key_node.place));
+            first_places.insert(name, key_node.place);
             if let Some(key) = shape.key(name) {
                 fields.push((key.name, self.value(key, value, path, key_node.place)));
             } else {

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 /// Width that the text is folded to, in columns: a terminal's.
 const WIDTH_COLUMNS: usize = 80;
+/// Most problems that are reported: whoever has more repairs one kind at a time.
+pub(super) const PROBLEMS_MAX: usize = 200;
 /// Most characters of a source line that are shown.
 const LINE_SHOWN_MAX: usize = 72;
 
@@ -59,7 +61,11 @@ pub struct Problem {
 
 /// Everything that is wrong with the files: at least one problem, in the order of files, lines and columns.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    list: Vec<Problem>,
+    /// Whether there were more than are listed.
+    more: bool,
+}
 
 /// A file being read: its name for messages and its text.
 #[derive(Debug, Clone)]
@@ -95,28 +101,31 @@ impl Problems {
     /// Sorts them and drops repetitions (an alias repeats what is wrong with its value); None when there are none.
     pub(super) fn collect(problems: Vec<Problem>) -> Option<Self> {
         let mut problems = problems;
+        let more = PROBLEMS_MAX < problems.len();
+        problems.truncate(PROBLEMS_MAX);
         problems.sort_by(|left, right| (&left.file, left.place, &left.message).cmp(&(&right.file, right.place, &right.message)));
         problems.dedup_by(|right, left| (&left.file, left.place, &left.message) == (&right.file, right.place, &right.message));
-        (!problems.is_empty()).then_some(Self(problems))
+        (!problems.is_empty()).then_some(Self { list: problems, more })
     }
 
     /// In the order of files, lines and columns.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// How many, such as `5 problems in 2 files`.
     pub fn summary(&self) -> String {
-        let files: BTreeSet<&str> = self.0.iter().map(|problem| &*problem.file).collect();
+        let files: BTreeSet<&str> = self.list.iter().map(|problem| &*problem.file).collect();
         let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-        format!("{} in {}", count(self.0.len(), "problem"), count(files.len(), "file"))
+        let more = if self.more { "more than " } else { "" };
+        format!("{more}{} in {}", count(self.list.len(), "problem"), count(files.len(), "file"))
     }
 
     /// For programs: `{"problems": [{"file", "line", "column", "path", "message", "hint"}]}`; line and column are null for a file as a
     /// whole.
     pub fn to_json(&self) -> Value {
         let number = |number: usize| (0 < number).then_some(number);
-        let problems = self.0.iter().map(|problem| {
+        let problems = self.list.iter().map(|problem| {
             let Problem { file, place, path, message, hint, line: _ } = problem;
             json!({
                 "file": &**file, "line": number(place.line), "column": number(place.column),
@@ -130,7 +139,7 @@ impl Problems {
     pub fn to_github(&self) -> String {
         let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
         let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-        let lines = self.0.iter().map(|problem| {
+        let lines = self.list.iter().map(|problem| {
             let Problem { file, place, path: _, message, hint, line: _ } = problem;
             let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             let (file, words) = (property(file), data(&format!("{message}{hint}")));
@@ -142,7 +151,7 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.0 {
+        for problem in &self.list {
             writeln!(formatter, "{problem}")?;
         }
         write!(formatter, "{}", self.summary())

@@ -56,6 +56,8 @@ pub(super) fn wrong_kind(key: &Key, node: &Node) -> Complaint {
     let unquoted = node.source.trim_matches(['"', '\'']);
     match (&key.kind, &node.value) {
         (_, Value::Null) if !scalar => complaint.hint(format!("{example}, or leave the key out")),
+        // What is quoted in the example needs more than quotes.
+        (Kind::Text(_), _) if scalar && key.example.starts_with('"') => complaint.hint(example),
         (Kind::Text(_) | Kind::Texts(_), _) if scalar => complaint.hint(format!("put it in quotes: \"{}\"", shown(node))),
         (Kind::Choice(words), _) => complaint.hint(format!("write {}", meanings(words))),
         (Kind::Age, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}d`", key.name, shown(node))),

@@ -4,7 +4,10 @@
 pub(super) fn nearest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = snake_case(written);
     let near = |word: &'a str| {
-        let distance = distance(&written.replace('-', "_"), &word.replace('-', "_"));
+        let (written, known) = (written.replace('-', "_"), word.replace('-', "_"));
+        // The first word of several: `managed` for `managed_identity`.
+        let begun = known.strip_prefix(&written).is_some_and(|rest| rest.starts_with('_'));
+        let distance = if begun { 1 } else { distance(&written, &known) };
         (distance <= (word.chars().count() / 3).clamp(1, 3)).then_some((distance, word))
     };
     words.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
@@ -59,6 +62,7 @@ mod tests {
             ("tasg", Some("tags")),
             ("dry_run", Some("dry-run")),
             ("dryrun", Some("dry-run")),
+            ("older", Some("older_than")),
             ("newer", None),
             ("", None),
         ] {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{Location, Options, Spanned};
 
@@ -15,6 +15,11 @@ const DEPTH_MAX: usize = 24;
 const NODES_MAX: usize = 100_000;
 /// Most values that aliases may repeat: generous for shared lists of patterns, and an alias bomb ends within a millisecond.
 const ALIAS_NODES_MAX: usize = 10_000;
+/// Longest text, in bytes. A regular expression of this length is unreadable, and with the bound on aliases, what a file expands to
+/// stays below 40 MiB.
+const TEXT_MAX_BYTES: usize = 4_096;
+/// The message of a text beyond that bound; the library adds where it is.
+const TEXT_TOO_LONG: &str = "a text is too long";
 /// Most uses of aliases in a file.
 const ALIASES_MAX: usize = 1_000;
 
@@ -124,7 +129,10 @@ impl<'de> Visitor<'de> for RawVisitor {
         Ok(Raw::Float)
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+    fn visit_str<E: Error>(self, value: &str) -> Result<Raw, E> {
+        if TEXT_MAX_BYTES < value.len() {
+            return Err(E::custom(TEXT_TOO_LONG));
+        }
         Ok(Raw::Text(value.to_owned()))
     }
 
@@ -213,6 +221,10 @@ fn explain(error: &serde_yaml::Error, text: &str) -> (Place, Complaint) {
     if let Error::UnsupportedTag { .. } = error {
         let hint = "a text that begins with '!' must be quoted";
         return (place, Complaint::new("'!' begins a YAML tag, and YAML tags have no meaning here").hint(hint));
+    }
+    if message.contains(TEXT_TOO_LONG) {
+        let hint = "is a quote or a block (`|`, `>`) not closed?";
+        return (place, Complaint::new(format!("a text is longer than {TEXT_MAX_BYTES} bytes")).hint(hint));
     }
     (place, syntax(place, &message, text))
 }

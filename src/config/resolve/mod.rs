@@ -7,7 +7,8 @@ mod settings;
 
 use std::path::PathBuf;
 
-use super::problem::{Complaint, Problem, Source};
+use super::item::Item;
+use super::problem::{Complaint, PROBLEMS_MAX, Problem, Source};
 use super::settings::{Registry, ServerSettings, StateSettings};
 use crate::model::RegistryName;
 
@@ -40,10 +41,23 @@ pub(super) struct Known {
 struct Context<'run> {
     source: &'run Source,
     problems: &'run mut Vec<Problem>,
+    /// How many regular expressions the file has so far.
+    regexes: usize,
 }
 
-impl Context<'_> {
-    fn report(&mut self, item: &super::item::Item, complaint: Complaint) {
-        self.problems.push(item.problem(self.source, complaint));
+impl<'run> Context<'run> {
+    fn new(source: &'run Source, problems: &'run mut Vec<Problem>) -> Self {
+        Self { source, problems, regexes: 0 }
+    }
+
+    fn report(&mut self, item: &Item, complaint: Complaint) {
+        if !self.is_full() {
+            self.problems.push(item.problem(self.source, complaint));
+        }
+    }
+
+    /// Whether nothing more is reported.
+    fn is_full(&self) -> bool {
+        PROBLEMS_MAX < self.problems.len()
     }
 }

@@ -31,7 +31,7 @@ pub(in crate::config) fn policies(sources: &[Source], known: &Known, problems: &
     let mut policies = Vec::new();
     for source in sources {
         let Some(file) = check(source, &POLICIES, problems) else { continue };
-        let mut context = Context { source, problems };
+        let mut context = Context::new(source, problems);
         for item in file.items("policies") {
             let Some(object) = item.as_object() else { continue };
             policies.extend(policy(&mut context, item, object, known, &mut taken));

@@ -7,6 +7,9 @@ use crate::config::problem::Complaint;
 use crate::config::scalar::split_hint;
 use crate::policy::{InvalidPattern, Pattern, Selector, TagPattern};
 
+/// Most regular expressions of a file: each may take a megabyte when it is compiled.
+const REGEXES_MAX: usize = 500;
+
 /// The selector of an action; None when it is bad or missing, which has been reported.
 pub(super) fn selector(context: &mut Context<'_>, object: &Object) -> Option<Selector> {
     if object.bool("untagged") == Some(true) {
@@ -19,6 +22,12 @@ pub(super) fn selector(context: &mut Context<'_>, object: &Object) -> Option<Sel
         let any = patterns(context, tags.items("glob"), tag_glob);
         TagPattern::Glob { any, except: patterns(context, except, tag_glob) }
     } else if tags.get("regex").is_some() {
+        context.regexes += tags.items("regex").len() + except.len();
+        if let (true, Some(item)) = (REGEXES_MAX < context.regexes, object.get("tags")) {
+            let complaint = Complaint::new(format!("these are more than {REGEXES_MAX} regular expressions in one file"));
+            context.report(item, complaint.hint("join them with `|`, or split the file"));
+            return None;
+        }
         let read = |text: &str| TagPattern::regex(text).map_err(complain);
         let any = patterns(context, tags.items("regex"), read);
         TagPattern::Regex { any, except: patterns(context, except, read) }
@@ -35,6 +44,9 @@ pub(super) fn selector(context: &mut Context<'_>, object: &Object) -> Option<Sel
 pub(super) fn patterns<P>(context: &mut Context<'_>, items: &[Item], read: impl Fn(&str) -> Result<P, Complaint>) -> Vec<P> {
     let mut patterns = Vec::new();
     for item in items {
+        if context.is_full() {
+            break;
+        }
         match item.as_text().map(&read) {
             Some(Ok(pattern)) => patterns.push(pattern),
             Some(Err(complaint)) => context.report(item, complaint),

@@ -16,7 +16,7 @@ use crate::model::RegistryName;
 /// Resolves the settings file; `folder` is where its relative paths begin.
 pub(in crate::config) fn settings(source: &Source, folder: &Path, problems: &mut Vec<Problem>) -> Found {
     let Some(file) = check(source, &SETTINGS, problems) else { return Found::default() };
-    let mut context = Context { source, problems };
+    let mut context = Context::new(source, problems);
     let (registries, known) = registries(&mut context, file.items("registries"), folder);
     Found {
         registries,
@@ -69,7 +69,9 @@ fn registry_name(context: &mut Context<'_>, object: &Object) -> Option<RegistryN
     match RegistryName::parse(item.as_text()?) {
         Ok(name) => Some(name),
         Err(error) => {
-            context.report(item, Complaint::new(error.to_string()));
+            let complaint = Complaint::new(error.to_string());
+            let lower = item.as_text().map(str::to_lowercase).filter(|lower| RegistryName::parse(lower).is_ok());
+            context.report(item, if let Some(lower) = lower { complaint.hint(format!("write `name: {lower}`")) } else { complaint });
             None
         }
     }

@@ -347,8 +347,7 @@ policies:
             13 | …es: 0, keep_at_least: 0, on_limit: oldest }
                |                                     ^^^^^^
                = at policies[0].limits.on_limit
-               = hint: write `refuse` (nothing is applied) or `oldest_first` (as much as the
-                       limit allows, oldest first)
+               = hint: did you mean `oldest_first`?
 
             ci.yaml:14:11: error: a second policy is called ci
                |

@@ -38,6 +38,7 @@ paused: yes
             3 |   - { name: Contoso, endpoint: contoso.azurecr.io }
               |             ^^^^^^^
               = at registries[0].name
+              = hint: write `name: contoso`
 
             retaind.yaml:3:32: error: "contoso.azurecr.io" is not the endpoint of a registry: the scheme is missing
               |
@@ -132,16 +133,14 @@ paused: yes
             8 | …: https://e.example, auth: { kind: managed }, ca: x.pem, throttle: { s…
               |                                     ^^^^^^^
               = at registries[5].auth.kind
-              = hint: write `auto`, `workload_identity`, `managed_identity`,
-                      `client_secret`, `basic` or `anonymous`
+              = hint: did you mean `managed_identity`?
 
             retaind.yaml:8:70: error: `registry` has no key `ca`
               |
             8 | ….example, auth: { kind: managed }, ca: x.pem, throttle: { share: 0% } }
               |                                     ^^
               = at registries[5].ca
-              = hint: its keys are `name`, `endpoint`, `auth`, `audience`, `ca_file` and
-                      `throttle`
+              = hint: did you mean `ca_file`?
 
             retaind.yaml:8:100: error: "0%" is not a share
               |
@@ -162,7 +161,7 @@ paused: yes
             10 | server: { listen: 8080 }
                |                   ^^^^
                = at server.listen
-               = hint: put it in quotes: "8080"
+               = hint: write it as in `listen: "0.0.0.0:8080"`
 
             retaind.yaml:11:9: error: `yes` is not written as true or false
                |
