@@ -123,7 +123,7 @@ impl Checker<'_> {
             self.report(node.place, &path, Complaint::new(format!("`{}` needs keys and values, found {found}", variants.name)).hint(hint));
             return bad(path);
         };
-        let Some((_, kind)) = entries.iter().find(|(key, _)| *key.source == *"kind") else {
+        let Some((_, kind)) = entries.iter().find(|(key, _)| key_text(key) == "kind") else {
             let hint = format!("write {}", names());
             self.report(anchor, &path, Complaint::new(format!("`{}` has no `kind`", variants.name)).hint(hint));
             return bad(path);

@@ -9,7 +9,7 @@ const IMAGES_MAX: u64 = 1_000_000;
 const DELETES_MAX: u64 = 10_000_000;
 
 static NAME: Format = Format { name: "name", pattern: Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$") };
-static REGISTRY_GLOB: Format = Format { name: "name or glob", pattern: None };
+static REGISTRY_GLOB: Format = Format { name: "glob", pattern: None };
 static REPOSITORY_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:A-Z][^\\s:A-Z]*$") };
 static TAG_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:/][^\\s:/]*$") };
 static REGEX: Format = Format { name: "regular expression", pattern: None };
@@ -50,7 +50,7 @@ static POLICY: Shape = Shape {
             name: "registries",
             kind: Kind::Texts(&REGISTRY_GLOB),
             presence: Optional,
-            doc: "The registries it applies to, by the names of the settings; may be left out when there is exactly one.",
+            doc: "The registries it applies to: names of the settings, or globs on them; may be left out when there is exactly one.",
             example: "[contoso]",
         },
         Key {

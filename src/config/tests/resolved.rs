@@ -275,7 +275,7 @@ registries:
   - { name: a, endpoint: https://A.example/, auth: { kind: workload_identity, token_file: t }, ca_file: ca.pem }
   - { name: b, endpoint: http://localhost:5000, auth: { kind: anonymous }, throttle: { sku: premium } }
   - { name: c, endpoint: http://127.0.0.1:5000, auth: { kind: basic, username: u, password_file: p } }
-  - { name: d, endpoint: \"http://[::1]:5000\", auth: { kind: client_secret, tenant_id: t, client_id: c, secret_file: /s } }
+  - { name: d, endpoint: \"http://[::1]:5000\", auth: { \"kind\": client_secret, tenant_id: t, client_id: c, secret_file: /s } }
   - { name: e, endpoint: https://e.example, auth: { kind: managed_identity, client_id: c }, throttle: { share: 100% } }
 policies: p
 state: { volatile: true }
@@ -380,9 +380,9 @@ paused: true
 }
 
 #[test]
-fn anchors_share_lists() {
+fn anchors_share_values() {
     let text = with_rules(
-        "- { name: a, keep: { tags: { glob: &mine [\"a-*\", \"b-*\"] } } }\n- { name: b, delete: { tags: { glob: [\"*\"], except: *mine }, older_than: 1d } }",
+        "- { name: a, keep: { tags: { glob: &mine [\"a-*\", \"b-*\"] } } }\n- { name: b, delete: { tags: { glob: [\"*\"], except: *mine }, older_than: 1d } }\n- { name: c, lock: { tags: { glob: [c] }, can_delete: &shut false, can_write: *shut } }",
     );
     let policy = resolve(&text).policies.remove(0);
     let Action::Delete(delete) = &policy.rules[1].action else { panic!("a delete rule") };

@@ -355,7 +355,9 @@ fn what_is_not_yaml_is_one_problem() {
 #[test]
 fn no_file_takes_more_than_its_share() {
     let long = format!("version: 1\na: &a {}\npolicies: [{}]\n", "x".repeat(500_000), "*a,".repeat(900));
-    policies(&long, expect![[r#"
+    policies(
+        &long,
+        expect![[r#"
         ci.yaml:2:7: error: a text is longer than 4096 bytes
           |
         2 | a: &a xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
@@ -363,7 +365,8 @@ fn no_file_takes_more_than_its_share() {
           = hint: is a quote or a block (`|`, `>`) not closed?
 
         1 problem in 1 file
-    "#]]);
+    "#]],
+    );
 
     let unknown: String = (0..40_000).map(|index| format!("k{index}: 1\n")).collect();
     let problems = crate::config::resolve_texts(("retaind.yaml", super::SETTINGS), &[("ci.yaml", &unknown)]).expect_err("problems");
@@ -371,7 +374,8 @@ fn no_file_takes_more_than_its_share() {
 
     let regexes = format!("- {{ name: a, keep: {{ tags: {{ regex: [{}] }} }} }}", "'\\w{60}',".repeat(501));
     let problems = crate::config::resolve_texts(("retaind.yaml", super::SETTINGS), &[("ci.yaml", &super::with_rules(&regexes))]);
-    expect!["these are more than 500 regular expressions in one file"].assert_eq(&problems.expect_err("problems").iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n"));
+    expect!["these are more than 500 regular expressions in one file"]
+        .assert_eq(&problems.expect_err("problems").iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
