@@ -2,6 +2,7 @@
 
 pub mod acr;
 pub mod clock;
+pub mod config;
 pub mod model;
 pub mod pipeline;
 pub mod policy;

@@ -1,0 +1,117 @@
+//! The configuration: `retaind.yaml` and the policy files, read strictly. Either everything is valid, or every problem is known.
+//!
+//! ```text
+//! read ──► tree ──► check (by the tables of shape) ──► resolve ──► Configuration | Problems
+//! ```
+//! Only `read` touches the disk, only `tree` knows YAML. `schema` and `reference` are written from the same tables.
+
+mod settings;
+
+mod read;
+mod tree;
+
+mod shape;
+
+mod check;
+mod item;
+mod scalar;
+mod suggest;
+
+mod resolve;
+
+mod problem;
+mod reference;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::model::RegistryName;
+use crate::policy::Policy;
+
+pub use problem::{Place, Problem, Problems, Source};
+pub use reference::reference;
+pub use schema::{policies_schema, settings_schema};
+pub use settings::{AUDIENCE, Auth, Configuration, Registry, ServerSettings, Sku, StateSettings, Throttle};
+
+impl Configuration {
+    /// Reads the settings and the policy files that they name. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of the files. A file that is missing or empty is wrong: it never means "no policies".
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let sources = read::file(path, &mut problems);
+        let found = sources.as_ref().map(|file| resolve::settings(&file.source, &folder, &mut problems)).unwrap_or_default();
+        let mut files: Vec<read::File> = sources.into_iter().collect();
+        if let Some(policies) = &found.policies {
+            files.extend(read::policies(policies, &mut problems));
+        }
+        let content_hash = content_hash(files.iter().map(|file| &file.source));
+        let paths = files.iter().map(|file| file.path.clone()).collect();
+        let policies: Vec<Source> = files.into_iter().skip(1).map(|file| file.source).collect();
+        assemble(found, &policies, paths, content_hash, problems)
+    }
+}
+
+/// Resolves settings and policies from texts, each with the name that messages call it, as [`Configuration::load`] does from files.
+/// Paths in the settings are taken relative to the current folder, and `policies` is not followed.
+///
+/// # Errors
+/// Everything that is wrong with any of the texts.
+pub fn resolve_texts(settings: (&str, &str), policies: &[(&str, &str)]) -> Result<Configuration, Problems> {
+    let mut problems = Vec::new();
+    let source = Source::new(settings.0, settings.1);
+    let found = resolve::settings(&source, Path::new(""), &mut problems);
+    let sources: Vec<Source> = policies.iter().map(|(name, text)| Source::new(name, text)).collect();
+    let content_hash = content_hash(std::iter::once(&source).chain(&sources));
+    let paths = std::iter::once(settings.0).chain(policies.iter().map(|(name, _)| *name)).map(PathBuf::from).collect();
+    assemble(found, &sources, paths, content_hash, problems)
+}
+
+/// Resolves policies from texts, each with the name that messages call it.
+///
+/// # Errors
+/// Everything that is wrong with any of the texts.
+pub fn resolve_policies(policies: &[(&str, &str)], registries: &[RegistryName]) -> Result<Vec<Policy>, Problems> {
+    let mut problems = Vec::new();
+    let sources: Vec<Source> = policies.iter().map(|(name, text)| Source::new(name, text)).collect();
+    let known = resolve::Known { names: registries.to_vec(), hosts: Vec::new(), complete: true };
+    let resolved = resolve::policies(&sources, &known, &mut problems);
+    Problems::collect(problems).map_or(Ok(resolved), Err)
+}
+
+fn assemble(
+    found: resolve::Found,
+    policies: &[Source],
+    files: Vec<PathBuf>,
+    content_hash: [u8; 32],
+    problems: Vec<Problem>,
+) -> Result<Configuration, Problems> {
+    let mut problems = problems;
+    let resolve::Found { registries, known, policies: _, state, server, paused } = found;
+    let policies = resolve::policies(policies, &known, &mut problems);
+    match Problems::collect(problems) {
+        Some(problems) => Err(problems),
+        None => Ok(Configuration { registries, policies, state, server, paused, files, content_hash }),
+    }
+}
+
+/// Names and texts, each with its length before it, so that no two configurations hash the same input. Only the last part of a name
+/// counts: the same files in another folder are the same configuration.
+fn content_hash<'a>(sources: impl Iterator<Item = &'a Source>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for source in sources {
+        let name = source.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        for part in [name, &*source.text] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hasher.finalize().into()
+}

@@ -1,0 +1,112 @@
+//! The only file of the configuration that touches the disk. Knows names and sizes of files, nothing of what is in them.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::problem::{Complaint, Problem, Source};
+
+/// Largest file, in bytes: a ConfigMap as a whole cannot be larger than 1 MiB.
+const FILE_SIZE_MAX_BYTES: u64 = 1 << 20;
+/// Most policy files of a folder; with the size above, 256 MiB bound the memory of a load.
+const FILES_MAX: usize = 256;
+
+/// A file that was read.
+pub(super) struct File {
+    pub(super) path: PathBuf,
+    pub(super) source: Source,
+}
+
+/// Reads one file.
+pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<File> {
+    let name = path.display().to_string();
+    match text(path) {
+        Ok(text) => Some(File { path: path.to_owned(), source: Source::new(&name, &text) }),
+        Err(complaint) => {
+            problems.push(Problem::of_file(&name, complaint));
+            None
+        }
+    }
+}
+
+/// Reads one policy file, or those of a folder in name order. Hidden names are left out: editors' copies, and the `..data` links of a
+/// mounted ConfigMap.
+pub(super) fn policies(path: &Path, problems: &mut Vec<Problem>) -> Vec<File> {
+    if !path.is_dir() {
+        return file(path, problems).into_iter().collect();
+    }
+    let mut report = |path: &Path, complaint| problems.push(Problem::of_file(&path.display().to_string(), complaint));
+    let names = match names(path) {
+        Ok(names) => names,
+        Err(error) => {
+            report(path, Complaint::new(format!("cannot read the folder: {error}")));
+            return Vec::new();
+        }
+    };
+    if names.is_empty() {
+        let complaint = Complaint::new("the folder of policies is empty");
+        report(path, complaint.hint("write at least one file that ends in .yaml or .yml; no policies are never read as \"nothing to do\""));
+    }
+    if FILES_MAX < names.len() {
+        report(
+            path,
+            Complaint::new(format!("the folder has {} policy files, more than {FILES_MAX}", names.len()))
+                .hint("put several policies into one file"),
+        );
+        return Vec::new();
+    }
+    let mut files = Vec::new();
+    for name in names {
+        let path = path.join(name);
+        if path.is_dir() {
+            let complaint = Complaint::new("a folder within the folder of policies is not read, and what it protects would be forgotten");
+            problems
+                .push(Problem::of_file(&path.display().to_string(), complaint.hint("move its files up, or let its name begin with a dot")));
+        } else {
+            files.extend(file(&path, problems));
+        }
+    }
+    files
+}
+
+/// The names of policy files and of visible folders, sorted.
+fn names(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = PathBuf::from(entry.file_name());
+        let hidden = name.to_string_lossy().starts_with('.');
+        let yaml = name.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if !hidden && (yaml || entry.path().is_dir()) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn text(path: &Path) -> Result<String, Complaint> {
+    let unreadable = |error: std::io::Error| {
+        let complaint = Complaint::new(format!("cannot read the file: {error}"));
+        if error.kind() == std::io::ErrorKind::NotFound {
+            complaint.hint("a missing file is never read as \"nothing to do\"; look at the path")
+        } else {
+            complaint
+        }
+    };
+    // Asked first: opening a pipe would wait for its other end.
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Complaint::new("this is not a file"));
+    }
+    let mut bytes = Vec::new();
+    let limited = fs::File::open(path).map_err(unreadable)?.take(FILE_SIZE_MAX_BYTES + 1);
+    { limited }.read_to_end(&mut bytes).map_err(unreadable)?;
+    if FILE_SIZE_MAX_BYTES < bytes.len() as u64 {
+        return Err(Complaint::new(format!("the file is larger than {FILE_SIZE_MAX_BYTES} bytes")).hint("split it"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        Complaint::new(format!("the file is not UTF-8 text, from byte {} on", offset + 1)).hint("save it as UTF-8")
+    })
+}

@@ -1,0 +1,87 @@
+//! The tables as a Markdown page: every key of both kinds of file.
+
+use super::shape::{Key, Kind, POLICIES, Presence, SETTINGS, Shape, list_or};
+
+const INTRODUCTION: &str = "\
+# Configuration reference
+
+<!-- Written by the program from its own tables; run the tests with UPDATE_EXPECT=1 to write it anew. -->
+
+Two kinds of file: `retaind.yaml`, the settings, and policy files. Both are YAML 1.2, read strictly: unknown keys, keys written twice
+and values of the wrong kind are errors, and all of them are reported at once (`retaind check`).
+
+- **Text** is text: `1.10`, `no`, `0123` and `null` are not, unless they are in quotes. A text that begins with `*`, `@`, `!` or `%` needs
+  quotes, too.
+- **An age** is a number and a unit, `30d`, `12h`, `1w2d`, or ISO 8601, `P30D`. A month has no fixed length: write days.
+- **A list of texts** may be written as one text when there is only one: `semver: \">=1.0.0\"`.
+- **Globs** match the whole name: `*` within a segment, `**` across `/`, `?` one character, `[a-z]` one of, `{a,b}` either. Regular
+  expressions match the whole tag as well; write them in single quotes.
+";
+
+/// The page `docs/configuration.md`.
+pub fn reference() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    chapter(&mut page, "Settings: `retaind.yaml`", &SETTINGS);
+    chapter(&mut page, "Policies: `policies/*.yaml`", &POLICIES);
+    page
+}
+
+fn chapter(page: &mut String, title: &str, root: &'static Shape) {
+    page.push_str(&format!("\n## {title}\n"));
+    for (index, shape) in root.tree().into_iter().enumerate() {
+        if index != 0 {
+            page.push_str(&format!("\n### `{}`\n", shape.name));
+        }
+        section(page, shape);
+    }
+}
+
+fn section(page: &mut String, shape: &Shape) {
+    page.push_str(&format!("\n{}", shape.doc));
+    if !shape.one_of.is_empty() {
+        page.push_str(&format!(" Exactly one of {} is written.", list_or(shape.one_of.iter().copied())));
+    }
+    if !shape.any_of.is_empty() {
+        page.push_str(&format!(" At least one of {} is written.", list_or(shape.any_of.iter().copied())));
+    }
+    for (key, needed) in shape.needs {
+        page.push_str(&format!(" `{key}` goes with {}.", list_or(needed.iter().copied())));
+    }
+    page.push_str("\n\n| key | value | if left out | meaning | example |\n|---|---|---|---|---|\n");
+    for key in shape.keys {
+        page.push_str(&row(shape, key));
+    }
+}
+
+fn row(shape: &Shape, key: &Key) -> String {
+    let absent = match key.presence {
+        Presence::Required => "error".to_owned(),
+        Presence::Default(default) => format!("`{default}`"),
+        Presence::Optional if shape.one_of.contains(&key.name) || shape.any_of.contains(&key.name) => "see above".to_owned(),
+        Presence::Optional => "–".to_owned(),
+    };
+    let cells = [format!("`{}`", key.name), value(&key.kind), absent, key.doc.to_owned(), format!("`{}: {}`", key.name, key.example)];
+    format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
+}
+
+fn value(kind: &Kind) -> String {
+    let link = |shape: &Shape| format!("[{}](#{})", shape.name, shape.name);
+    match kind {
+        Kind::Version => "`1`".to_owned(),
+        Kind::Text(format) => format.name.to_owned(),
+        Kind::Age => "age".to_owned(),
+        Kind::Percent => "`1%` to `100%`".to_owned(),
+        Kind::Bool => "`true` or `false`".to_owned(),
+        Kind::Only(value) => format!("`{value}`"),
+        Kind::Integer { minimum, maximum } => format!("{minimum} to {maximum}"),
+        Kind::Choice(words) => {
+            let each =
+                |(word, meaning): &(&str, &str)| if meaning.is_empty() { format!("`{word}`") } else { format!("`{word}`: {meaning}") };
+            words.iter().map(each).collect::<Vec<_>>().join("; ")
+        }
+        Kind::Texts(format) => format!("list of {}s", format.name).replace("ys", "ies"),
+        Kind::Objects(shape) => format!("list of {}", link(shape)),
+        Kind::Object(shape) => link(shape),
+        Kind::Variants(variants) => variants.shapes.iter().map(|shape| link(shape)).collect::<Vec<_>>().join(", "),
+    }
+}

@@ -1,0 +1,63 @@
+//! From checked objects to resolved types: compiles patterns, finds registries, holds keys against each other. Goes on after every
+//! problem; what it returns means something only when there is none. Touches neither disk nor clock.
+
+mod policies;
+mod selector;
+mod settings;
+
+use std::path::PathBuf;
+
+use super::item::Item;
+use super::problem::{Complaint, PROBLEMS_MAX, Problem, Source};
+use super::settings::{Registry, ServerSettings, StateSettings};
+use crate::model::RegistryName;
+
+pub(super) use policies::policies;
+pub(super) use settings::settings;
+
+/// What the settings say.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) registries: Vec<Registry>,
+    pub(super) known: Known,
+    /// Where the policies are, when that is known.
+    pub(super) policies: Option<PathBuf>,
+    pub(super) state: StateSettings,
+    pub(super) server: ServerSettings,
+    pub(super) paused: bool,
+}
+
+/// The registries that policies can name.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) names: Vec<RegistryName>,
+    /// Their hosts, to recognise one in a repository glob.
+    pub(super) hosts: Vec<String>,
+    /// Whether these are all: when a name could not be read, policies are not blamed for naming it.
+    pub(super) complete: bool,
+}
+
+/// A file being resolved, and where its problems go.
+struct Context<'run> {
+    source: &'run Source,
+    problems: &'run mut Vec<Problem>,
+    /// How many regular expressions the file has so far.
+    regexes: usize,
+}
+
+impl<'run> Context<'run> {
+    fn new(source: &'run Source, problems: &'run mut Vec<Problem>) -> Self {
+        Self { source, problems, regexes: 0 }
+    }
+
+    fn report(&mut self, item: &Item, complaint: Complaint) {
+        if !self.is_full() {
+            self.problems.push(item.problem(self.source, complaint));
+        }
+    }
+
+    /// Whether nothing more is reported.
+    fn is_full(&self) -> bool {
+        PROBLEMS_MAX < self.problems.len()
+    }
+}

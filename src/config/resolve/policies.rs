@@ -1,0 +1,306 @@
+//! Policies: names, registries, schedules, rules, limits.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::selector::{patterns, selector};
+use super::{Context, Known};
+use crate::config::check::check;
+use crate::config::item::{Item, Object};
+use crate::config::problem::{Complaint, Problem, Source};
+use crate::config::scalar::split_hint;
+use crate::config::shape::POLICIES;
+use crate::model::RegistryName;
+use crate::policy::{
+    Action, Count, Delete, Grouping, Keep, Limits, LockChange, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
+    RepositoryFilter, Rule, Schedule, Selector, TagPattern,
+};
+
+/// Longest name of a policy or rule, in characters: it is a metric label and a column of tables.
+const NAME_MAX_LENGTH: usize = 63;
+/// The nicknames of schedules.
+const NICKNAMES: [&str; 7] = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"];
+
+/// Where each name was first used.
+type Taken = BTreeMap<String, String>;
+
+/// Resolves all policy files.
+pub(in crate::config) fn policies(sources: &[Source], known: &Known, problems: &mut Vec<Problem>) -> Vec<Policy> {
+    let mut taken = Taken::new();
+    let mut policies = Vec::new();
+    for source in sources {
+        let Some(file) = check(source, &POLICIES, problems) else { continue };
+        let mut context = Context::new(source, problems);
+        for item in file.items("policies") {
+            let Some(object) = item.as_object() else { continue };
+            policies.extend(policy(&mut context, item, object, known, &mut taken));
+        }
+    }
+    policies
+}
+
+/// None when something is bad or missing, which has been reported.
+fn policy(context: &mut Context<'_>, item: &Item, object: &Object, known: &Known, taken: &mut Taken) -> Option<Policy> {
+    let name = name(context, object, "policy", taken);
+    let registries = registries(context, item, object, known);
+    let schedule = schedule(context, object);
+    let repositories = object.object("repositories").map(|object| repositories(context, object, known));
+    let mut taken = Taken::new();
+    let rules: Vec<Option<Rule>> =
+        object.items("rules").iter().filter_map(Item::as_object).map(|object| rule(context, object, &mut taken)).collect();
+    let limits = object.object("limits").map_or_else(Limits::default, |object| limits(context, object));
+    let mode = match object.word("mode")? {
+        "enforce" => Mode::Enforce,
+        _ => Mode::DryRun,
+    };
+    Some(Policy {
+        name: name?,
+        registries,
+        mode,
+        schedule,
+        repositories: repositories?,
+        rules: rules.into_iter().collect::<Option<_>>()?,
+        limits,
+        origin: origin(context.source, item).into(),
+    })
+}
+
+fn origin(source: &Source, item: &Item) -> String {
+    format!("{}:{}", source.name, item.place.line)
+}
+
+/// Letters, digits, `-`, `_` and `.`; unique in its surroundings.
+fn name(context: &mut Context<'_>, object: &Object, what: &str, taken: &mut Taken) -> Option<Arc<str>> {
+    let item = object.get("name")?;
+    let text = item.as_text()?;
+    let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if NAME_MAX_LENGTH < text.len() || !text.starts_with(|first: char| first.is_ascii_alphanumeric()) || !text.chars().all(good) {
+        let short: String = text.chars().take(NAME_MAX_LENGTH).collect();
+        let hint = format!("begin with a letter or digit, go on with letters, digits, '-', '_' and '.', up to {NAME_MAX_LENGTH} in all");
+        context.report(item, Complaint::new(format!("{short:?} is not a name for a {what}")).hint(hint));
+        return None;
+    }
+    if let Some(first) = taken.get(text) {
+        let complaint = Complaint::new(format!("a second {what} is called {text}"));
+        context.report(item, complaint.hint(format!("the first is at {first}; names must be unique")));
+        return None;
+    }
+    taken.insert(text.to_owned(), origin(context.source, item));
+    Some(text.into())
+}
+
+/// The registries that the policy names, in the order of the settings.
+fn registries(context: &mut Context<'_>, policy: &Item, object: &Object, known: &Known) -> Vec<RegistryName> {
+    let names = || known.names.iter().map(RegistryName::as_str).collect::<Vec<_>>().join(", ");
+    let Some(written) = object.get("registries") else {
+        if known.complete && known.names.len() != 1 {
+            let message = format!("the policy does not say which of the {} registries it is for", known.names.len());
+            context.report(policy, Complaint::new(message).hint(format!("write `registries: [{}]`, or some of them", names())));
+        }
+        return known.names.clone();
+    };
+    let mut patterns_found = Vec::new();
+    for item in written.items() {
+        let Some(text) = item.as_text() else { continue };
+        match Pattern::parse(text) {
+            Ok(pattern) => {
+                if known.complete && !known.names.iter().any(|name| pattern.matches(name.as_str())) {
+                    let near = crate::config::suggest::nearest(text, known.names.iter().map(RegistryName::as_str));
+                    let hint = near.map_or_else(|| format!("the settings know {}", names()), |near| format!("did you mean `{near}`?"));
+                    context.report(item, Complaint::new(format!("no registry of the settings is called {text:?}")).hint(hint));
+                }
+                patterns_found.push(pattern);
+            }
+            Err(error) => context.report(item, split_hint(&error.to_string())),
+        }
+    }
+    let named = |name: &&RegistryName| patterns_found.iter().any(|pattern| pattern.matches(name.as_str()));
+    known.names.iter().filter(named).cloned().collect()
+}
+
+fn schedule(context: &mut Context<'_>, object: &Object) -> Schedule {
+    let expression = object.get("schedule").and_then(|item| {
+        let text = item.as_text()?;
+        if let Err(complaint) = check_schedule(text) {
+            context.report(item, complaint);
+        }
+        Some(text.into())
+    });
+    let time_zone = object.get("time_zone").and_then(|item| {
+        let text = item.as_text()?;
+        match jiff::tz::TimeZone::get(text) {
+            Ok(zone) => Some(zone.iana_name().unwrap_or(text).into()),
+            Err(_) => {
+                let hint = "write an IANA name, such as Europe/Berlin or UTC";
+                context.report(item, Complaint::new(format!("{text:?} is not a known time zone")).hint(hint));
+                None
+            }
+        }
+    });
+    Schedule { expression, time_zone: time_zone.unwrap_or_else(|| "UTC".into()) }
+}
+
+/// The outer form only: the ranges of the fields are the scheduler's knowledge.
+fn check_schedule(text: &str) -> Result<(), Complaint> {
+    let complaint = |why: String| Complaint::new(format!("{text:?} is not a schedule: {why}"));
+    let example = "write \"0 3 * * *\" (minute, hour, day, month, weekday), or @daily";
+    if text.starts_with('@') {
+        if NICKNAMES.contains(&text) {
+            return Ok(());
+        }
+        return Err(
+            complaint("the nickname is not known".to_owned()).hint(format!("write one of {}, or five fields", NICKNAMES.join(", ")))
+        );
+    }
+    let fields = text.split_ascii_whitespace().count();
+    if fields != 5 {
+        let hint = if fields == 6 { "there is no field for seconds; leave the first one out" } else { example };
+        return Err(complaint(format!("it has {fields} fields, not five")).hint(hint));
+    }
+    let good = |character: char| character.is_ascii_alphanumeric() || "*/,-? \t".contains(character);
+    match text.chars().find(|character| !good(*character)) {
+        Some(character) => Err(complaint(format!("{character:?} has no meaning in it")).hint(example)),
+        None => Ok(()),
+    }
+}
+
+fn repositories(context: &mut Context<'_>, object: &Object, known: &Known) -> RepositoryFilter {
+    let mut read = |key| patterns(context, object.items(key), |text| repository_glob(text, known));
+    RepositoryFilter { include: read("include"), exclude: read("exclude") }
+}
+
+/// A glob that could match a repository's name. One that never could is a mistake, and an `exclude` that never matches is a dangerous
+/// one.
+fn repository_glob(text: &str, known: &Known) -> Result<Pattern, Complaint> {
+    let pattern = Pattern::parse(text).map_err(|error| split_hint(&error.to_string()))?;
+    if let Some(host) = known.hosts.iter().find(|host| text.strip_prefix(host.as_str()).is_some_and(|rest| rest.starts_with('/'))) {
+        let rest = text.get(host.len() + 1..).unwrap_or_default();
+        return Err(
+            Complaint::new(format!("{text:?} begins with the host of a registry")).hint(format!("write the repository alone: \"{rest}\""))
+        );
+    }
+    let impossible =
+        text.chars().find(|character| !character.is_ascii_graphic() || ":@\"'".contains(*character) || character.is_ascii_uppercase());
+    match impossible {
+        Some(character) => {
+            let hint = "repositories are named in lower case, without tag and digest, such as \"team-a/web\"";
+            Err(Complaint::new(format!("{text:?} matches no repository: none has {character:?} in its name")).hint(hint))
+        }
+        None => Ok(pattern),
+    }
+}
+
+fn rule(context: &mut Context<'_>, object: &Object, taken: &mut Taken) -> Option<Rule> {
+    let name = name(context, object, "rule", taken);
+    let keep = object.object("keep").map(|object| keep(context, object).map(Action::Keep));
+    let delete = object.object("delete").map(|object| delete(context, object).map(Action::Delete));
+    let lock = object.object("lock").map(|object| lock_rule(context, object).map(Action::Lock));
+    let unlock = object.object("unlock").map(|object| lock_rule(context, object).map(Action::Unlock));
+    let action = [keep, delete, lock, unlock].into_iter().flatten().next()?;
+    Some(Rule { name: name?, action: action? })
+}
+
+fn keep(context: &mut Context<'_>, object: &Object) -> Option<Keep> {
+    let selector = selector(context, object);
+    let last = count(context, object, "last", selector.as_ref());
+    Some(Keep { selector: selector?, last })
+}
+
+fn delete(context: &mut Context<'_>, object: &Object) -> Option<Delete> {
+    let selector = selector(context, object);
+    let except_last = count(context, object, "except_last", selector.as_ref());
+    Some(Delete {
+        selector: selector?,
+        older_than: object.age("older_than"),
+        except_last,
+        adopt_backlog: object.bool("adopt_backlog").unwrap_or_default(),
+    })
+}
+
+/// `last` or `except_last` with `per` and `order_by`.
+fn count(context: &mut Context<'_>, object: &Object, key: &str, selector: Option<&Selector>) -> Option<Count> {
+    let per = selector.map_or(Grouping::All, |selector| grouping(context, object, selector));
+    let order_by = match object.word("order_by") {
+        Some("version") => OrderBy::Version,
+        Some(_) | None => OrderBy::Time,
+    };
+    let by_semver = matches!(selector, Some(Selector::Tags(TagPattern::Semver { .. })));
+    if let (OrderBy::Version, Some(_), false, Some(item)) = (order_by, selector, by_semver, object.get("order_by")) {
+        let message = "`order_by: version` works only for tags chosen by `semver`";
+        context.report(item, Complaint::new(message).hint("write `tags: { semver: \"…\" }`, or leave `order_by` out to order by time"));
+    }
+    let images = NonZeroU32::new(u32::try_from(object.integer(key)?).ok()?)?;
+    Some(Count { images, per, order_by })
+}
+
+/// `per`: versions with semver, names of captures with regex, nothing with anything else.
+fn grouping(context: &mut Context<'_>, object: &Object, selector: &Selector) -> Grouping {
+    let Some(per) = object.get("per") else { return Grouping::All };
+    let names: Vec<(&Item, &str)> = per.items().iter().filter_map(|item| Some((item, item.as_text()?))).collect();
+    match selector {
+        Selector::Tags(TagPattern::Regex { any, .. }) => {
+            for (item, name) in &names {
+                for regex in any.iter().filter(|regex| !regex.capture_names().flatten().any(|capture| capture == *name)) {
+                    let written = regex.as_str().trim_start_matches("^(?:").trim_end_matches(")$");
+                    let message = format!("the regular expression `{written}` has no capture called `{name}`");
+                    context.report(item, Complaint::new(message).hint(format!("write a named group, such as '(?<{name}>[0-9]+)…'")));
+                }
+            }
+            Grouping::Captures(names.iter().map(|(_, name)| (*name).into()).collect())
+        }
+        Selector::Tags(TagPattern::Semver { .. }) => match names.as_slice() {
+            [(_, "major")] => Grouping::Major,
+            [(_, "minor")] => Grouping::Minor,
+            _ => {
+                let complaint = Complaint::new("with `semver`, `per` is either `major` or `minor`");
+                context.report(per, complaint.hint("`per: minor` counts for each major and minor version together"));
+                Grouping::All
+            }
+        },
+        Selector::Tags(TagPattern::Glob { .. }) | Selector::Untagged => {
+            let complaint = Complaint::new("`per` works only for tags chosen by `semver` or `regex`");
+            let hint = "write `tags: { semver: \">=0.0.0\" }` with `per: minor`, or a `regex` with named groups";
+            context.report(per, complaint.hint(hint));
+            Grouping::All
+        }
+    }
+}
+
+fn lock_rule(context: &mut Context<'_>, object: &Object) -> Option<LockRule> {
+    let on = match object.word("on") {
+        Some("manifest") => LockTarget::Manifest,
+        Some("both") => LockTarget::Both,
+        Some(_) | None => LockTarget::Tag,
+    };
+    let change = LockChange {
+        can_delete: object.bool("can_delete"),
+        can_write: object.bool("can_write"),
+        can_read: object.bool("can_read"),
+        can_list: object.bool("can_list"),
+    };
+    Some(LockRule { selector: selector(context, object)?, change, on })
+}
+
+fn limits(context: &mut Context<'_>, object: &Object) -> Limits {
+    let default = Limits::default();
+    let number = |key| object.integer(key).and_then(|number| u32::try_from(number).ok());
+    let min_age = object.age("min_age").map_or(default.min_age, |age| age.duration());
+    if let (true, Some(item)) = (min_age < Limits::MIN_AGE_FLOOR, object.get("min_age")) {
+        let complaint = Complaint::new("`min_age` is shorter than an hour");
+        context.report(item, complaint.hint("write `min_age: 1h` or more: a push of several parts must be able to finish"));
+    }
+    Limits {
+        max_deletes: number("max_deletes").unwrap_or(default.max_deletes),
+        max_delete_percent: object
+            .integer("max_delete_percent")
+            .and_then(|percent| u8::try_from(percent).ok())
+            .unwrap_or(default.max_delete_percent),
+        keep_at_least: number("keep_at_least").unwrap_or(default.keep_at_least),
+        min_age,
+        on_limit: match object.word("on_limit") {
+            Some("oldest_first") => OnLimit::OldestFirst,
+            Some(_) | None => OnLimit::Refuse,
+        },
+    }
+}

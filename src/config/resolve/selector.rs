@@ -1,0 +1,81 @@
+//! Selectors: what an action is about. Compiles patterns; a pattern that could never match is refused, for it is a typing error that
+//! would keep or delete nothing without a word.
+
+use super::Context;
+use crate::config::item::{Item, Object};
+use crate::config::problem::Complaint;
+use crate::config::scalar::split_hint;
+use crate::policy::{InvalidPattern, Pattern, Selector, TagPattern};
+
+/// Most regular expressions of a file: each may take a megabyte when it is compiled.
+const REGEXES_MAX: usize = 500;
+
+/// The selector of an action; None when it is bad or missing, which has been reported.
+pub(super) fn selector(context: &mut Context<'_>, object: &Object) -> Option<Selector> {
+    if object.bool("untagged") == Some(true) {
+        return Some(Selector::Untagged);
+    }
+    let tags = object.object("tags")?;
+    let except = tags.items("except");
+    let complain = |error: InvalidPattern| split_hint(&error.to_string());
+    let pattern = if tags.get("glob").is_some() {
+        let any = patterns(context, tags.items("glob"), tag_glob);
+        TagPattern::Glob { any, except: patterns(context, except, tag_glob) }
+    } else if tags.get("regex").is_some() {
+        context.regexes += tags.items("regex").len() + except.len();
+        if let (true, Some(item)) = (REGEXES_MAX < context.regexes, object.get("tags")) {
+            let complaint = Complaint::new(format!("these are more than {REGEXES_MAX} regular expressions in one file"));
+            context.report(item, complaint.hint("join them with `|`, or split the file"));
+            return None;
+        }
+        let read = |text: &str| TagPattern::regex(text).map_err(complain);
+        let any = patterns(context, tags.items("regex"), read);
+        TagPattern::Regex { any, except: patterns(context, except, read) }
+    } else if tags.get("semver").is_some() {
+        let any = patterns(context, tags.items("semver"), version_range);
+        TagPattern::Semver { any, except: patterns(context, except, version_range) }
+    } else {
+        return None;
+    };
+    Some(Selector::Tags(pattern))
+}
+
+/// Reads a list of patterns and reports those that cannot be read.
+pub(super) fn patterns<P>(context: &mut Context<'_>, items: &[Item], read: impl Fn(&str) -> Result<P, Complaint>) -> Vec<P> {
+    let mut patterns = Vec::new();
+    for item in items {
+        if context.is_full() {
+            break;
+        }
+        match item.as_text().map(&read) {
+            Some(Ok(pattern)) => patterns.push(pattern),
+            Some(Err(complaint)) => context.report(item, complaint),
+            None => {}
+        }
+    }
+    patterns
+}
+
+/// A glob that could match a tag.
+fn tag_glob(text: &str) -> Result<Pattern, Complaint> {
+    let pattern = Pattern::parse(text).map_err(|error| split_hint(&error.to_string()))?;
+    let good = |character: char| character.is_ascii_alphanumeric() || "._-*?[]{},!^\\".contains(character);
+    let comma = text.contains(',') && !text.contains('{');
+    let impossible = text.chars().find(|character| !good(*character)).or(comma.then_some(','));
+    let Some(character) = impossible else { return Ok(pattern) };
+    let hint = match character {
+        ',' => "several globs are a list: [\"a-*\", \"b-*\"]",
+        '/' | ':' => "this is a pattern on tags alone; repositories are chosen under `repositories`",
+        '(' | ')' | '|' | '+' | '$' => "this looks like a regular expression; write it under `regex`",
+        '>' | '<' | '=' | '~' => "this looks like a version range; write it under `semver`",
+        _ => "tags are made of letters, digits, '.', '_' and '-'",
+    };
+    Err(Complaint::new(format!("{text:?} matches no tag: none has {character:?} in it")).hint(hint))
+}
+
+fn version_range(text: &str) -> Result<semver::VersionReq, Complaint> {
+    TagPattern::semver(text).map_err(|error| {
+        let complaint = split_hint(&error.to_string());
+        if complaint.hint.is_some() { complaint } else { complaint.hint("write a range such as \">=1.0.0\" or \">=1.2.0, <2.0.0\"") }
+    })
+}

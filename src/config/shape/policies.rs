@@ -1,0 +1,353 @@
+//! The tables of a policy file.
+
+use super::Presence::{Default, Optional, Required};
+use super::{Format, Key, Kind, Shape};
+
+/// The most images that a count may name: more is a typing error, and `u32` has room for it.
+const IMAGES_MAX: u64 = 1_000_000;
+/// The most deletions that a run may be allowed.
+const DELETES_MAX: u64 = 10_000_000;
+
+static NAME: Format = Format { name: "name", pattern: Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$") };
+static REGISTRY_GLOB: Format = Format { name: "glob", pattern: None };
+static REPOSITORY_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:A-Z][^\\s:A-Z]*$") };
+static TAG_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:/][^\\s:/]*$") };
+static REGEX: Format = Format { name: "regular expression", pattern: None };
+static RANGE: Format = Format { name: "version range", pattern: None };
+static EXCEPTION: Format = Format { name: "pattern", pattern: None };
+static GROUP: Format = Format { name: "`major`, `minor` or capture name", pattern: Some("^[A-Za-z_][A-Za-z0-9_]*$") };
+static CRON: Format = Format {
+    name: "cron expression",
+    pattern: Some("^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\\s*[0-9A-Za-z*/,?-]+(\\s+[0-9A-Za-z*/,?-]+){4}\\s*)$"),
+};
+static TIME_ZONE: Format = Format { name: "IANA time zone", pattern: None };
+
+/// A policy file.
+pub(in crate::config) static POLICIES: Shape = Shape {
+    name: "policies",
+    doc: "A file of policies. A folder of such files is read in name order; their order never matters.",
+    keys: &[
+        Key { name: "version", kind: Kind::Version, presence: Required, doc: "The version of the policy language.", example: "1" },
+        Key { name: "policies", kind: Kind::Objects(&POLICY), presence: Required, doc: "The policies of this file.", example: "[…]" },
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static POLICY: Shape = Shape {
+    name: "policy",
+    doc: "Rules for some repositories, on a schedule. What no rule condemns is kept, and keep wins over delete in every policy.",
+    keys: &[
+        Key {
+            name: "name",
+            kind: Kind::Text(&NAME),
+            presence: Required,
+            doc: "Its name in logs, metrics and reports; unique among all files.",
+            example: "ci-images",
+        },
+        Key {
+            name: "registries",
+            kind: Kind::Texts(&REGISTRY_GLOB),
+            presence: Optional,
+            doc: "The registries it applies to: names of the settings, or globs on them; may be left out when there is exactly one.",
+            example: "[contoso]",
+        },
+        Key {
+            name: "mode",
+            kind: Kind::Choice(&[("dry-run", "plan and report"), ("enforce", "plan, report and apply")]),
+            presence: Required,
+            doc: "Whether its plans are applied; there is no default.",
+            example: "dry-run",
+        },
+        Key {
+            name: "schedule",
+            kind: Kind::Text(&CRON),
+            presence: Optional,
+            doc: "When it runs: five cron fields, or a nickname such as `@daily`; left out, it runs only when started by hand.",
+            example: "\"0 3 * * *\"",
+        },
+        Key {
+            name: "time_zone",
+            kind: Kind::Text(&TIME_ZONE),
+            presence: Default("UTC"),
+            doc: "The time zone in which the schedule is read.",
+            example: "Europe/Berlin",
+        },
+        Key {
+            name: "repositories",
+            kind: Kind::Object(&REPOSITORIES),
+            presence: Required,
+            doc: "The repositories that it names; nothing matches unless it is written.",
+            example: "{ include: [\"team-*/**\"] }",
+        },
+        Key {
+            name: "rules", kind: Kind::Objects(&RULE), presence: Required, doc: "Its rules; their order never matters.", example: "[…]"
+        },
+        Key { name: "limits", kind: Kind::Object(&LIMITS), presence: Optional, doc: "Its brakes.", example: "{ max_deletes: 500 }" },
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static REPOSITORIES: Shape = Shape {
+    name: "repositories",
+    doc: "Globs on whole repository names: `*` within a segment, `**` across segments, `?`, `[a-z]`, `{a,b}`.",
+    keys: &[
+        Key { name: "include", kind: Kind::Texts(&REPOSITORY_GLOB), presence: Required, doc: "Any of these.", example: "[\"team-*/**\"]" },
+        Key {
+            name: "exclude",
+            kind: Kind::Texts(&REPOSITORY_GLOB),
+            presence: Optional,
+            doc: "None of these.",
+            example: "[\"team-*/base/**\"]",
+        },
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static RULE: Shape = Shape {
+    name: "rule",
+    doc: "One action, written as its key.",
+    keys: &[
+        Key {
+            name: "name",
+            kind: Kind::Text(&NAME),
+            presence: Required,
+            doc: "Its name in reasons and reports; unique within the policy.",
+            example: "pull-requests",
+        },
+        Key {
+            name: "keep",
+            kind: Kind::Object(&KEEP),
+            presence: Optional,
+            doc: "Keeps what it chooses; wins over every delete rule.",
+            example: "{ tags: { glob: [\"golden-*\"] } }",
+        },
+        Key {
+            name: "delete",
+            kind: Kind::Object(&DELETE),
+            presence: Optional,
+            doc: "Condemns what it chooses.",
+            example: "{ tags: { glob: [\"pr-*\"] }, older_than: 14d }",
+        },
+        Key {
+            name: "lock",
+            kind: Kind::Object(&LOCK),
+            presence: Optional,
+            doc: "Closes locks, and protects what it chooses.",
+            example: "{ tags: { glob: [\"prod-*\"] }, can_delete: false }",
+        },
+        Key {
+            name: "unlock",
+            kind: Kind::Object(&UNLOCK),
+            presence: Optional,
+            doc: "Opens locks; what it opens can go in the next run at the earliest.",
+            example: "{ tags: { glob: [\"old-*\"] }, can_delete: true }",
+        },
+    ],
+    one_of: &["keep", "delete", "lock", "unlock"],
+    any_of: &[],
+    needs: &[],
+};
+
+static TAGS: Shape = Shape {
+    name: "tags",
+    doc: "A choice of tags. Patterns match the whole tag; a catch-all is written as `glob: [\"*\"]`.",
+    keys: &[
+        Key { name: "glob", kind: Kind::Texts(&TAG_GLOB), presence: Optional, doc: "Any of these globs.", example: "[\"pr-*\"]" },
+        Key {
+            name: "regex",
+            kind: Kind::Texts(&REGEX),
+            presence: Optional,
+            doc: "Any of these regular expressions, anchored at both ends.",
+            example: "['(?<line>\\d+\\.\\d+)-alpine']",
+        },
+        Key {
+            name: "semver",
+            kind: Kind::Texts(&RANGE),
+            presence: Optional,
+            doc: "Any of these version ranges, for tags such as `1.2.3` and `v1.2.3`; a pre-release only by a range that names one.",
+            example: "\">=1.0.0\"",
+        },
+        Key {
+            name: "except",
+            kind: Kind::Texts(&EXCEPTION),
+            presence: Optional,
+            doc: "None of these; patterns of the same kind.",
+            example: "[\"pr-keep-*\"]",
+        },
+    ],
+    one_of: &["glob", "regex", "semver"],
+    any_of: &[],
+    needs: &[],
+};
+
+const SELECT_TAGS: Key =
+    Key { name: "tags", kind: Kind::Object(&TAGS), presence: Optional, doc: "Which tags.", example: "{ glob: [\"pr-*\"] }" };
+const SELECT_UNTAGGED: Key = Key {
+    name: "untagged",
+    kind: Kind::Only(true),
+    presence: Optional,
+    doc: "Manifests without any tag that nothing kept needs.",
+    example: "true",
+};
+const PER: Key = Key {
+    name: "per",
+    kind: Kind::Texts(&GROUP),
+    presence: Optional,
+    doc: "Counts for each group: `major` or `minor` with `semver`; with `regex` the names of captures.",
+    example: "minor",
+};
+const ORDER_BY: Key = Key {
+    name: "order_by",
+    kind: Kind::Choice(&[("time", "most recently pushed or moved first"), ("version", "highest version first, with `semver` only")]),
+    presence: Default("time"),
+    doc: "Which come first when counting.",
+    example: "version",
+};
+
+static KEEP: Shape = Shape {
+    name: "keep",
+    doc: "Keeps all that it chooses, or the newest so many.",
+    keys: &[
+        SELECT_TAGS,
+        SELECT_UNTAGGED,
+        Key {
+            name: "last",
+            kind: Kind::Integer { minimum: 1, maximum: IMAGES_MAX },
+            presence: Optional,
+            doc: "Only the newest so many images; left out, all of them.",
+            example: "10",
+        },
+        PER,
+        ORDER_BY,
+    ],
+    one_of: &["tags", "untagged"],
+    any_of: &[],
+    needs: &[("per", &["last"]), ("order_by", &["last"])],
+};
+
+static DELETE: Shape = Shape {
+    name: "delete",
+    doc: "Condemns what it chooses when every condition holds.",
+    keys: &[
+        SELECT_TAGS,
+        SELECT_UNTAGGED,
+        Key {
+            name: "older_than",
+            kind: Kind::Age,
+            presence: Optional,
+            doc: "Only what is strictly older; a tag's age begins anew when it moves.",
+            example: "30d",
+        },
+        Key {
+            name: "except_last",
+            kind: Kind::Integer { minimum: 1, maximum: IMAGES_MAX },
+            presence: Optional,
+            doc: "Not the newest so many images, counted over all that is chosen, whatever its age.",
+            example: "10",
+        },
+        PER,
+        ORDER_BY,
+        Key {
+            name: "adopt_backlog",
+            kind: Kind::Bool,
+            presence: Default("false"),
+            doc: "For untagged manifests that the first run finds, take the push time for the beginning of their age, although nobody knows since when they have been untagged.",
+            example: "true",
+        },
+    ],
+    one_of: &["tags", "untagged"],
+    any_of: &["older_than", "except_last"],
+    needs: &[("per", &["except_last"]), ("order_by", &["except_last"]), ("adopt_backlog", &["untagged"])],
+};
+
+const LOCK_TAGS: Key = Key { presence: Required, ..SELECT_TAGS };
+const ON: Key = Key {
+    name: "on",
+    kind: Kind::Choice(&[("tag", "the tags it chose"), ("manifest", "the manifests of those tags"), ("both", "tags and manifests")]),
+    presence: Default("tag"),
+    doc: "Where the lock is written.",
+    example: "both",
+};
+
+static LOCK: Shape = Shape {
+    name: "lock",
+    doc: "Sets lock attributes to false.",
+    keys: &[
+        LOCK_TAGS,
+        Key { name: "can_delete", kind: Kind::Only(false), presence: Optional, doc: "Forbids deleting.", example: "false" },
+        Key { name: "can_write", kind: Kind::Only(false), presence: Optional, doc: "Forbids overwriting and moving.", example: "false" },
+        Key { name: "can_read", kind: Kind::Only(false), presence: Optional, doc: "Forbids pulling.", example: "false" },
+        Key { name: "can_list", kind: Kind::Only(false), presence: Optional, doc: "Hides it from listings.", example: "false" },
+        ON,
+    ],
+    one_of: &[],
+    any_of: &["can_delete", "can_write", "can_read", "can_list"],
+    needs: &[],
+};
+
+static UNLOCK: Shape = Shape {
+    name: "unlock",
+    doc: "Sets lock attributes to true. Where lock and unlock rules meet, lock wins.",
+    keys: &[
+        LOCK_TAGS,
+        Key { name: "can_delete", kind: Kind::Only(true), presence: Optional, doc: "Allows deleting.", example: "true" },
+        Key { name: "can_write", kind: Kind::Only(true), presence: Optional, doc: "Allows overwriting and moving.", example: "true" },
+        Key { name: "can_read", kind: Kind::Only(true), presence: Optional, doc: "Allows pulling.", example: "true" },
+        Key { name: "can_list", kind: Kind::Only(true), presence: Optional, doc: "Shows it in listings.", example: "true" },
+        ON,
+    ],
+    one_of: &[],
+    any_of: &["can_delete", "can_write", "can_read", "can_list"],
+    needs: &[],
+};
+
+static LIMITS: Shape = Shape {
+    name: "limits",
+    doc: "The brakes of a policy. Zero means zero, never \"unlimited\".",
+    keys: &[
+        Key {
+            name: "max_deletes",
+            kind: Kind::Integer { minimum: 0, maximum: DELETES_MAX },
+            presence: Default("500"),
+            doc: "The most manifests and tags that one run may remove.",
+            example: "500",
+        },
+        Key {
+            name: "max_delete_percent",
+            kind: Kind::Integer { minimum: 0, maximum: 100 },
+            presence: Default("10"),
+            doc: "The largest share of a repository's images, and of the run's; asked from 20 images on.",
+            example: "20",
+        },
+        Key {
+            name: "keep_at_least",
+            kind: Kind::Integer { minimum: 0, maximum: IMAGES_MAX },
+            presence: Default("1"),
+            doc: "The newest images of each repository that survive whatever the rules say.",
+            example: "3",
+        },
+        Key {
+            name: "min_age",
+            kind: Kind::Age,
+            presence: Default("24h"),
+            doc: "Nothing younger is ever deleted; at least one hour.",
+            example: "48h",
+        },
+        Key {
+            name: "on_limit",
+            kind: Kind::Choice(&[("refuse", "nothing is applied"), ("oldest_first", "as much as the limit allows, oldest first")]),
+            presence: Default("refuse"),
+            doc: "What happens to a run that is over a limit.",
+            example: "oldest_first",
+        },
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};

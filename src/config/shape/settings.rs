@@ -1,0 +1,254 @@
+//! The tables of `retaind.yaml`.
+
+use super::Presence::{Default, Optional, Required};
+use super::{Format, Key, Kind, Presence, Shape, Variants};
+
+static NAME: Format = Format { name: "name", pattern: Some("^[a-z0-9._-]{1,63}$") };
+static URL: Format = Format { name: "URL", pattern: Some("^https?://[^\\s/?#@]+/?$") };
+static AUDIENCE: Format = Format { name: "URL", pattern: Some("^https://[^\\s]+$") };
+static PATH: Format = Format { name: "path", pattern: None };
+static TEXT: Format = Format { name: "text", pattern: None };
+static ADDRESS: Format = Format { name: "address and port", pattern: Some("^.+:[0-9]{1,5}$") };
+
+/// `retaind.yaml`.
+pub(in crate::config) static SETTINGS: Shape = Shape {
+    name: "settings",
+    doc: "The settings of the daemon, `retaind.yaml`. Paths in it are relative to its folder.",
+    keys: &[
+        Key { name: "version", kind: Kind::Version, presence: Required, doc: "The version of the settings language.", example: "1" },
+        Key { name: "registries", kind: Kind::Objects(&REGISTRY), presence: Required, doc: "The registries.", example: "[…]" },
+        Key {
+            name: "policies",
+            kind: Kind::Text(&PATH),
+            presence: Required,
+            doc: "A folder of policy files, or one file.",
+            example: "policies",
+        },
+        Key {
+            name: "state",
+            kind: Kind::Object(&STATE),
+            presence: Optional,
+            doc: "What is remembered between runs.",
+            example: "{ dir: /var/lib/retaind }",
+        },
+        Key {
+            name: "server",
+            kind: Kind::Object(&SERVER),
+            presence: Optional,
+            doc: "Health and metrics over HTTP.",
+            example: "{ listen: \"0.0.0.0:8080\" }",
+        },
+        Key { name: "paused", kind: Kind::Bool, presence: Default("false"), doc: "Plan and report, but delete nothing.", example: "true" },
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static REGISTRY: Shape = Shape {
+    name: "registry",
+    doc: "One Azure Container Registry.",
+    keys: &[
+        Key {
+            name: "name",
+            kind: Kind::Text(&NAME),
+            presence: Required,
+            doc: "What policies, metrics and reports call it.",
+            example: "contoso",
+        },
+        Key {
+            name: "endpoint",
+            kind: Kind::Text(&URL),
+            presence: Required,
+            doc: "Its login server; `http://` only on loopback.",
+            example: "https://contoso.azurecr.io",
+        },
+        Key {
+            name: "auth",
+            kind: Kind::Variants(&AUTH),
+            presence: Default("{ kind: auto }"),
+            doc: "How retaind proves who it is; secrets are paths of files, never values.",
+            example: "{ kind: workload_identity }",
+        },
+        Key {
+            name: "audience",
+            kind: Kind::Text(&AUDIENCE),
+            presence: Default(crate::config::AUDIENCE),
+            doc: "The audience of Microsoft Entra tokens; sovereign clouds have their own.",
+            example: "https://containerregistry.azure.net",
+        },
+        Key {
+            name: "ca_file",
+            kind: Kind::Text(&PATH),
+            presence: Optional,
+            doc: "Further certificate authorities, PEM.",
+            example: "extra-ca.pem",
+        },
+        Key {
+            name: "throttle",
+            kind: Kind::Object(&THROTTLE),
+            presence: Optional,
+            doc: "Where the request rate starts; it adapts.",
+            example: "{ sku: standard, share: 50% }",
+        },
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static AUTH: Variants =
+    Variants { name: "auth", shapes: &[&AUTO, &WORKLOAD_IDENTITY, &MANAGED_IDENTITY, &CLIENT_SECRET, &BASIC, &ANONYMOUS] };
+
+/// The key that tells the kinds of authentication apart; its value is the shape's name.
+const fn kind(words: &'static [(&'static str, &'static str)]) -> Key {
+    Key { name: "kind", kind: Kind::Choice(words), presence: Required, doc: "Which kind.", example: words[0].0 }
+}
+
+const fn identity(name: &'static str, presence: Presence, doc: &'static str) -> Key {
+    Key { name, kind: Kind::Text(&TEXT), presence, doc, example: "00000000-0000-0000-0000-000000000000" }
+}
+
+const fn file(name: &'static str, presence: Presence, doc: &'static str, example: &'static str) -> Key {
+    Key { name, kind: Kind::Text(&PATH), presence, doc, example }
+}
+
+static AUTO: Shape = Shape {
+    name: "auto",
+    doc: "Whatever the place where it runs offers: workload identity, then managed identity.",
+    keys: &[kind(&[("auto", "found out")])],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static WORKLOAD_IDENTITY: Shape = Shape {
+    name: "workload_identity",
+    doc: "A Kubernetes service account federated with Microsoft Entra; what is left out is taken from the variables that the webhook sets.",
+    keys: &[
+        kind(&[("workload_identity", "federated service account")]),
+        identity("client_id", Optional, "The application."),
+        identity("tenant_id", Optional, "The tenant."),
+        file("token_file", Optional, "The projected service account token.", "/var/run/secrets/azure/tokens/azure-identity-token"),
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static MANAGED_IDENTITY: Shape = Shape {
+    name: "managed_identity",
+    doc: "The identity of the virtual machine, node pool or container app.",
+    keys: &[
+        kind(&[("managed_identity", "identity of the host")]),
+        identity("client_id", Optional, "A user-assigned identity; left out, the system-assigned one."),
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static CLIENT_SECRET: Shape = Shape {
+    name: "client_secret",
+    doc: "A service principal with a secret.",
+    keys: &[
+        kind(&[("client_secret", "service principal")]),
+        identity("tenant_id", Required, "The tenant."),
+        identity("client_id", Required, "The application."),
+        file("secret_file", Required, "A file with the secret.", "/run/secrets/client-secret"),
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static BASIC: Shape = Shape {
+    name: "basic",
+    doc: "A scope-map token or the admin user.",
+    keys: &[
+        kind(&[("basic", "user name and password")]),
+        Key {
+            name: "username",
+            kind: Kind::Text(&TEXT),
+            presence: Required,
+            doc: "The token's name, or the admin user.",
+            example: "retaind",
+        },
+        file("password_file", Required, "A file with the password.", "/run/secrets/password"),
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static ANONYMOUS: Shape = Shape {
+    name: "anonymous",
+    doc: "No identity: planning on public registries.",
+    keys: &[kind(&[("anonymous", "no identity")])],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static THROTTLE: Shape = Shape {
+    name: "throttle",
+    doc: "Where the request rate starts.",
+    keys: &[
+        Key {
+            name: "sku",
+            kind: Kind::Choice(&[("basic", ""), ("standard", ""), ("premium", "")]),
+            presence: Default("standard"),
+            doc: "The registry's service tier.",
+            example: "premium",
+        },
+        Key {
+            name: "share",
+            kind: Kind::Percent,
+            presence: Default("50%"),
+            doc: "How much of the tier's rate retaind may use, so that pulls are never starved; 1% to 100%.",
+            example: "50%",
+        },
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static STATE: Shape = Shape {
+    name: "state",
+    doc: "What is remembered between runs.",
+    keys: &[
+        Key {
+            name: "dir",
+            kind: Kind::Text(&PATH),
+            presence: Optional,
+            doc: "The folder of the state; left out, everything is forgotten at the end.",
+            example: "/var/lib/retaind",
+        },
+        Key {
+            name: "volatile",
+            kind: Kind::Bool,
+            presence: Default("false"),
+            doc: "Says that forgetting is meant, so that policies in `enforce` mode may delete without `dir`.",
+            example: "true",
+        },
+    ],
+    one_of: &[],
+    any_of: &["dir", "volatile"],
+    needs: &[],
+};
+
+static SERVER: Shape = Shape {
+    name: "server",
+    doc: "Health and metrics over HTTP.",
+    keys: &[Key {
+        name: "listen",
+        kind: Kind::Text(&ADDRESS),
+        presence: Default("127.0.0.1:8080"),
+        doc: "The address and port to listen on.",
+        example: "\"0.0.0.0:8080\"",
+    }],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};

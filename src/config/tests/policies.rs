@@ -1,0 +1,415 @@
+//! What policies say that cannot be meant.
+
+use expect_test::expect;
+
+use super::{policies, rules};
+
+#[test]
+fn counts_go_with_selectors() {
+    rules(
+        r#"- { name: a, keep: { tags: { glob: ["*"] }, last: 3, per: minor } }
+- { name: b, keep: { tags: { glob: ["*"] }, last: 3, order_by: version } }
+- { name: c, keep: { tags: { semver: "*" }, last: 3, per: [major, minor] } }
+- { name: d, keep: { tags: { regex: ['(?<line>\d+)-.*', '\d+'] }, last: 3, per: line } }
+- { name: e, keep: { tags: { semver: "*" }, per: minor } }
+- { name: f, delete: { tags: { semver: "*" }, older_than: 1d, adopt_backlog: true, order_by: version } }
+- { name: g, delete: { tags: { semver: "*" }, except_last: 0 } }
+- { name: h, delete: { tags: { semver: "*" }, except_last: "3" } }
+- { name: i, delete: { tags: { semver: "*" }, except_last: 1_000 } }
+- { name: j, delete: { tags: { semver: "*" }, except_last: -1 } }
+- { name: k, delete: { tags: { semver: "*" }, except_last: 99999999999999999999 } }
+"#,
+        expect![[r#"
+            ci.yaml:7:65: error: `per` works only for tags chosen by `semver` or `regex`
+              |
+            7 | …gs: { glob: ["*"] }, last: 3, per: minor } }
+              |                                     ^^^^^
+              = at policies[0].rules[0].keep.per
+              = hint: write `tags: { semver: ">=0.0.0" }` with `per: minor`, or a `regex`
+                      with named groups
+
+            ci.yaml:8:70: error: `order_by: version` works only for tags chosen by `semver`
+              |
+            8 | … glob: ["*"] }, last: 3, order_by: version } }
+              |                                     ^^^^^^^
+              = at policies[0].rules[1].keep.order_by
+              = hint: write `tags: { semver: "…" }`, or leave `order_by` out to order by
+                      time
+
+            ci.yaml:9:65: error: with `semver`, `per` is either `major` or `minor`
+              |
+            9 | …gs: { semver: "*" }, last: 3, per: [major, minor] } }
+              |                                     ^
+              = at policies[0].rules[2].keep.per
+              = hint: `per: minor` counts for each major and minor version together
+
+            ci.yaml:10:87: error: the regular expression `\d+` has no capture called `line`
+               |
+            10 | …>\d+)-.*', '\d+'] }, last: 3, per: line } }
+               |                                     ^^^^
+               = at policies[0].rules[3].keep.per
+               = hint: write a named group, such as '(?<line>[0-9]+)…'
+
+            ci.yaml:11:56: error: `per` has no meaning without `last`
+               |
+            11 |       - { name: e, keep: { tags: { semver: "*" }, per: minor } }
+               |                                                        ^^^^^
+               = at policies[0].rules[4].keep.per
+               = hint: write `last` beside it, or leave it out
+
+            ci.yaml:12:84: error: `adopt_backlog` has no meaning without `untagged`
+               |
+            12 | … }, older_than: 1d, adopt_backlog: true, order_by: version } }
+               |                                     ^^^^
+               = at policies[0].rules[5].delete.adopt_backlog
+               = hint: write `untagged` beside it, or leave it out
+
+            ci.yaml:12:100: error: `order_by` has no meaning without `except_last`
+               |
+            12 | …1d, adopt_backlog: true, order_by: version } }
+               |                                     ^^^^^^^
+               = at policies[0].rules[5].delete.order_by
+               = hint: write `except_last` beside it, or leave it out
+
+            ci.yaml:13:66: error: `except_last` must be from 1 to 1000000, found 0
+               |
+            13 |       - { name: g, delete: { tags: { semver: "*" }, except_last: 0 } }
+               |                                                                  ^
+               = at policies[0].rules[6].delete.except_last
+               = hint: to spare none, leave `except_last` out and write `older_than`
+
+            ci.yaml:14:66: error: `except_last` needs a whole number, found the text `"3"`
+               |
+            14 |       - { name: h, delete: { tags: { semver: "*" }, except_last: "3" } }
+               |                                                                  ^^^
+               = at policies[0].rules[7].delete.except_last
+               = hint: write it without quotes: `except_last: 3`
+
+            ci.yaml:15:66: error: `1_000` is not written as a plain whole number
+               |
+            15 | …ags: { semver: "*" }, except_last: 1_000 } }
+               |                                     ^^^^^
+               = at policies[0].rules[8].delete.except_last
+               = hint: write `except_last: 1000`
+
+            ci.yaml:16:66: error: `except_last` must be from 1 to 1000000, found -1
+               |
+            16 |       - { name: j, delete: { tags: { semver: "*" }, except_last: -1 } }
+               |                                                                  ^^
+               = at policies[0].rules[9].delete.except_last
+
+            ci.yaml:17:66: error: `except_last` needs a whole number, found `99999999999999999999`, which YAML reads as a number
+               |
+            17 | …ags: { semver: "*" }, except_last: 99999999999999999999 } }
+               |                                     ^^^^^^^^^^^^^^^^^^^^
+               = at policies[0].rules[10].delete.except_last
+               = hint: write it as in `except_last: 10`
+
+            12 problems in 1 file
+        "#]],
+    );
+}
+
+#[test]
+fn patterns_that_cannot_be_read_or_never_match_are_refused() {
+    rules(
+        r#"- { name: a, keep: { tags: { glob: ["a{b", "!v*", "team/web:*", "a-*, b-*", "", " a", "(v1|v2)", ">=1.0.0"] } } }
+"#,
+        expect![[r#"
+            ci.yaml:7:43: error: "a{b" is not a glob: unclosed alternate group
+              |
+            7 | … { name: a, keep: { tags: { glob: ["a{b", "!v*", "team/web:*", "a-*, b…
+              |                                     ^^^^^
+              = at policies[0].rules[0].keep.tags.glob[0]
+              = hint: missing '}' (maybe escape '{' with '[{]'?)
+
+            ci.yaml:7:50: error: "!v*" is not a glob: a leading '!' has no meaning here
+              |
+            7 | …: a, keep: { tags: { glob: ["a{b", "!v*", "team/web:*", "a-*, b-*", ""…
+              |                                     ^^^^^
+              = at policies[0].rules[0].keep.tags.glob[1]
+              = hint: use exclude or except
+
+            ci.yaml:7:57: error: "team/web:*" matches no tag: none has '/' in it
+              |
+            7 | …ep: { tags: { glob: ["a{b", "!v*", "team/web:*", "a-*, b-*", "", " a",…
+              |                                     ^^^^^^^^^^^^
+              = at policies[0].rules[0].keep.tags.glob[2]
+              = hint: this is a pattern on tags alone; repositories are chosen under
+                      `repositories`
+
+            ci.yaml:7:71: error: "a-*, b-*" matches no tag: none has ' ' in it
+              |
+            7 | …glob: ["a{b", "!v*", "team/web:*", "a-*, b-*", "", " a", "(v1|v2)", ">…
+              |                                     ^^^^^^^^^^
+              = at policies[0].rules[0].keep.tags.glob[3]
+              = hint: tags are made of letters, digits, '.', '_' and '-'
+
+            ci.yaml:7:83: error: `glob` is an empty text
+              |
+            7 | …, "!v*", "team/web:*", "a-*, b-*", "", " a", "(v1|v2)", ">=1.0.0"] } }…
+              |                                     ^^
+              = at policies[0].rules[0].keep.tags.glob[4]
+              = hint: write it as in `glob: ["pr-*"]`
+
+            ci.yaml:7:87: error: `glob` begins or ends with a blank
+              |
+            7 | …v*", "team/web:*", "a-*, b-*", "", " a", "(v1|v2)", ">=1.0.0"] } } }
+              |                                     ^^^^
+              = at policies[0].rules[0].keep.tags.glob[5]
+              = hint: write "a"
+
+            ci.yaml:7:93: error: "(v1|v2)" matches no tag: none has '(' in it
+              |
+            7 | …team/web:*", "a-*, b-*", "", " a", "(v1|v2)", ">=1.0.0"] } } }
+              |                                     ^^^^^^^^^
+              = at policies[0].rules[0].keep.tags.glob[6]
+              = hint: this looks like a regular expression; write it under `regex`
+
+            ci.yaml:7:104: error: ">=1.0.0" matches no tag: none has '>' in it
+              |
+            7 | …, "a-*, b-*", "", " a", "(v1|v2)", ">=1.0.0"] } } }
+              |                                     ^^^^^^^^^
+              = at policies[0].rules[0].keep.tags.glob[7]
+              = hint: this looks like a version range; write it under `semver`
+
+            8 problems in 1 file
+        "#]],
+    );
+    rules(
+        r#"- { name: c, keep: { tags: { regex: ["v(", "a)(b"], except: ["[z-a]"] } } }
+- { name: d, keep: { tags: { semver: ["newest", ">=1.0"], except: ["1.2.3.4"] } } }
+- { name: "a\u001b[31m", keep: { tags: { glob: ["a\nb"] } } }
+"#,
+        expect![[r#"
+            ci.yaml:7:44: error: "v(" is not a regular expression: unclosed group
+              |
+            7 | …{ name: c, keep: { tags: { regex: ["v(", "a)(b"], except: ["[z-a]"] } …
+              |                                     ^^^^
+              = at policies[0].rules[0].keep.tags.regex[0]
+
+            ci.yaml:7:50: error: "a)(b" is not a regular expression: unopened group
+              |
+            7 | …: c, keep: { tags: { regex: ["v(", "a)(b"], except: ["[z-a]"] } } }
+              |                                     ^^^^^^
+              = at policies[0].rules[0].keep.tags.regex[1]
+
+            ci.yaml:7:68: error: "[z-a]" is not a regular expression: invalid character class range, the start must be <= the end
+              |
+            7 | … { regex: ["v(", "a)(b"], except: ["[z-a]"] } } }
+              |                                     ^^^^^^^
+              = at policies[0].rules[0].keep.tags.except[0]
+
+            ci.yaml:8:45: error: "newest" is not a version range: unexpected character 'n' while parsing major version number
+              |
+            8 | … name: d, keep: { tags: { semver: ["newest", ">=1.0"], except: ["1.2.3…
+              |                                     ^^^^^^^^
+              = at policies[0].rules[1].keep.tags.semver[0]
+              = hint: write a range such as ">=1.0.0" or ">=1.2.0, <2.0.0"
+
+            ci.yaml:8:74: error: "1.2.3.4" is not a version range: expected comma after patch version number, found '.'
+              |
+            8 | …ver: ["newest", ">=1.0"], except: ["1.2.3.4"] } } }
+              |                                     ^^^^^^^^^
+              = at policies[0].rules[1].keep.tags.except[0]
+              = hint: write a range such as ">=1.0.0" or ">=1.2.0, <2.0.0"
+
+            ci.yaml:9:17: error: `name` contains the control character '\u{1b}'
+              |
+            9 |       - { name: "a\u001b[31m", keep: { tags: { glob: ["a\nb"] } } }
+              |                 ^^^^^^^^^^^^^
+              = at policies[0].rules[2].name
+              = hint: in double quotes, YAML reads `\` as an escape; regular expressions go
+                      in single quotes
+
+            ci.yaml:9:55: error: `glob` contains the control character '\n'
+              |
+            9 |       - { name: "a\u001b[31m", keep: { tags: { glob: ["a\nb"] } } }
+              |                                                       ^^^^^^
+              = at policies[0].rules[2].keep.tags.glob[0]
+              = hint: in double quotes, YAML reads `\` as an escape; regular expressions go
+                      in single quotes
+
+            7 problems in 1 file
+        "#]],
+    );
+}
+
+#[test]
+fn policies_hold_together() {
+    policies(
+        r#"version: 1
+policies:
+  - name: ci
+    registries: [contosso, "fabrikam-*", "con*"]
+    mode: enforce
+    schedule: "0 0 3 * * *"
+    time_zone: Berlin
+    repositories: { include: ["contoso.azurecr.io/team/*", "Team/*", "team/web:latest"] }
+    rules:
+      - { name: "x y", keep: { tags: { glob: ["*"] } } }
+      - { name: a, keep: { tags: { glob: ["*"] } } }
+      - { name: a, keep: { tags: { glob: ["*"] } } }
+    limits: { min_age: 10m, max_delete_percent: 101, max_deletes: 0, keep_at_least: 0, on_limit: oldest }
+  - name: ci
+    mode: off
+    schedule: "@every 1h"
+    repositories: { include: "**" }
+    rules: []
+  - name: third
+    mode: purge
+    schedule: "0 3 * * $"
+    rules: []
+"#,
+        expect![[r#"
+            ci.yaml:4:18: error: no registry of the settings is called "contosso"
+              |
+            4 |     registries: [contosso, "fabrikam-*", "con*"]
+              |                  ^^^^^^^^
+              = at policies[0].registries[0]
+              = hint: did you mean `contoso`?
+
+            ci.yaml:4:28: error: no registry of the settings is called "fabrikam-*"
+              |
+            4 |     registries: [contosso, "fabrikam-*", "con*"]
+              |                            ^^^^^^^^^^^^
+              = at policies[0].registries[1]
+              = hint: the settings know contoso
+
+            ci.yaml:6:15: error: "0 0 3 * * *" is not a schedule: it has 6 fields, not five
+              |
+            6 |     schedule: "0 0 3 * * *"
+              |               ^^^^^^^^^^^^^
+              = at policies[0].schedule
+              = hint: there is no field for seconds; leave the first one out
+
+            ci.yaml:7:16: error: "Berlin" is not a known time zone
+              |
+            7 |     time_zone: Berlin
+              |                ^^^^^^
+              = at policies[0].time_zone
+              = hint: write an IANA name, such as Europe/Berlin or UTC
+
+            ci.yaml:8:31: error: "contoso.azurecr.io/team/*" begins with the host of a registry
+              |
+            8 |     repositories: { include: ["contoso.azurecr.io/team/*", "Team/*", "t…
+              |                               ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              = at policies[0].repositories.include[0]
+              = hint: write the repository alone: "team/*"
+
+            ci.yaml:8:60: error: "Team/*" matches no repository: none has 'T' in its name
+              |
+            8 | …ude: ["contoso.azurecr.io/team/*", "Team/*", "team/web:latest"] }
+              |                                     ^^^^^^^^
+              = at policies[0].repositories.include[1]
+              = hint: repositories are named in lower case, without tag and digest, such as
+                      "team-a/web"
+
+            ci.yaml:8:70: error: "team/web:latest" matches no repository: none has ':' in its name
+              |
+            8 | …toso.azurecr.io/team/*", "Team/*", "team/web:latest"] }
+              |                                     ^^^^^^^^^^^^^^^^^
+              = at policies[0].repositories.include[2]
+              = hint: repositories are named in lower case, without tag and digest, such as
+                      "team-a/web"
+
+            ci.yaml:10:17: error: "x y" is not a name for a rule
+               |
+            10 |       - { name: "x y", keep: { tags: { glob: ["*"] } } }
+               |                 ^^^^^
+               = at policies[0].rules[0].name
+               = hint: begin with a letter or digit, go on with letters, digits, '-', '_'
+                       and '.', up to 63 in all
+
+            ci.yaml:12:17: error: a second rule is called a
+               |
+            12 |       - { name: a, keep: { tags: { glob: ["*"] } } }
+               |                 ^
+               = at policies[0].rules[2].name
+               = hint: the first is at ci.yaml:11; names must be unique
+
+            ci.yaml:13:24: error: `min_age` is shorter than an hour
+               |
+            13 |     limits: { min_age: 10m, max_delete_percent: 101, max_deletes: 0, ke…
+               |                        ^^^
+               = at policies[0].limits.min_age
+               = hint: write `min_age: 1h` or more: a push of several parts must be able to
+                       finish
+
+            ci.yaml:13:49: error: `max_delete_percent` must be from 0 to 100, found 101
+               |
+            13 | … min_age: 10m, max_delete_percent: 101, max_deletes: 0, keep_at_least:…
+               |                                     ^^^
+               = at policies[0].limits.max_delete_percent
+
+            ci.yaml:13:98: error: "oldest" is no value of `on_limit`
+               |
+            13 | …es: 0, keep_at_least: 0, on_limit: oldest }
+               |                                     ^^^^^^
+               = at policies[0].limits.on_limit
+               = hint: did you mean `oldest_first`?
+
+            ci.yaml:14:11: error: a second policy is called ci
+               |
+            14 |   - name: ci
+               |           ^^
+               = at policies[1].name
+               = hint: the first is at ci.yaml:3; names must be unique
+
+            ci.yaml:15:11: error: `mode` needs `dry-run` or `enforce`, found `off`, which YAML reads as true or false
+               |
+            15 |     mode: off
+               |           ^^^
+               = at policies[1].mode
+               = hint: write `dry-run` (plan and report) or `enforce` (plan, report and
+                       apply)
+
+            ci.yaml:16:15: error: "@every 1h" is not a schedule: the nickname is not known
+               |
+            16 |     schedule: "@every 1h"
+               |               ^^^^^^^^^^^
+               = at policies[1].schedule
+               = hint: write one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly,
+                       @annually, or five fields
+
+            ci.yaml:18:12: error: `rules` is an empty list
+               |
+            18 |     rules: []
+               |            ^
+               = at policies[1].rules
+               = hint: write at least one, beginning with `- name: …`
+
+            ci.yaml:19:5: error: `policy` has no `repositories`
+               |
+            19 |   - name: third
+               |     ^^^^
+               = at policies[2]
+               = hint: write `repositories: { include: ["team-*/**"] }` (the repositories
+                       that it names; nothing matches unless it is written)
+
+            ci.yaml:20:11: error: "purge" is no value of `mode`
+               |
+            20 |     mode: purge
+               |           ^^^^^
+               = at policies[2].mode
+               = hint: write `dry-run` (plan and report) or `enforce` (plan, report and
+                       apply)
+
+            ci.yaml:21:15: error: "0 3 * * $" is not a schedule: '$' has no meaning in it
+               |
+            21 |     schedule: "0 3 * * $"
+               |               ^^^^^^^^^^^
+               = at policies[2].schedule
+               = hint: write "0 3 * * *" (minute, hour, day, month, weekday), or @daily
+
+            ci.yaml:22:12: error: `rules` is an empty list
+               |
+            22 |     rules: []
+               |            ^
+               = at policies[2].rules
+               = hint: write at least one, beginning with `- name: …`
+
+            20 problems in 1 file
+        "#]],
+    );
+}

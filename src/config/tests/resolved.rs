@@ -1,0 +1,420 @@
+//! Good files and what they resolve to.
+
+use expect_test::expect;
+
+use super::*;
+use crate::model::RepositoryName;
+use crate::policy::{Action, Grouping, Images, Limits, LockTarget, Mode, OnLimit, OrderBy, Selector};
+
+#[track_caller]
+fn resolve(policies: &str) -> Configuration {
+    resolve_texts(("retaind.yaml", SETTINGS), &[("ci.yaml", policies)]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+pub(super) const EVERYTHING: &str = r#"
+version: 1
+policies:
+  - name: ci-images
+    registries: [contoso]              # names or globs from retaind.yaml; may be left out when there is exactly one
+    mode: dry-run                      # required, no default: dry-run | enforce
+    schedule: "0 3 * * *"              # five-field cron as in a Kubernetes CronJob, or @daily, @hourly …
+    time_zone: Europe/Berlin            # IANA name, default UTC
+    repositories:
+      include: ["team-*/**"]           # required; globs on the whole name; nothing matches unless written
+      exclude: ["team-*/base/**"]
+    rules:
+      - name: production
+        lock: { tags: { glob: ["prod-*"] }, can_delete: false }
+      - name: golden
+        keep: { tags: { glob: ["golden-*"] } }
+      - name: releases                 # the newest ten of each minor version stay, the rest goes after a year
+        delete: { tags: { semver: ">=1.0.0" }, older_than: 365d, except_last: 10, per: minor }
+      - name: pull-requests
+        delete: { tags: { glob: ["pr-*"] }, older_than: 14d }
+      - name: dangling
+        delete: { untagged: true, older_than: 7d }
+    limits: { max_deletes: 500, max_delete_percent: 20, keep_at_least: 1 }
+"#;
+
+#[test]
+fn the_example_of_the_language_is_valid() {
+    let configuration = resolve(EVERYTHING);
+    let [policy] = configuration.policies.as_slice() else { panic!("one policy") };
+    assert_eq!((&*policy.name, policy.mode, &*policy.origin), ("ci-images", Mode::DryRun, "ci.yaml:4"));
+    assert_eq!(policy.schedule.expression.as_deref(), Some("0 3 * * *"));
+    assert_eq!(&*policy.schedule.time_zone, "Europe/Berlin");
+    assert_eq!(policy.limits, Limits { max_delete_percent: 20, ..Limits::default() });
+    let name = |text| RepositoryName::parse(text).expect("a name");
+    assert!(policy.names(&policy.registries[0], &name("team-a/web")));
+    assert!(!policy.names(&policy.registries[0], &name("team-a/base/web")));
+    let rules: Vec<&str> = policy.rules.iter().map(|rule| &*rule.name).collect();
+    assert_eq!(rules, ["production", "golden", "releases", "pull-requests", "dangling"]);
+    let Action::Delete(releases) = &policy.rules[2].action else { panic!("a delete rule") };
+    assert_eq!(releases.older_than.map(|age| age.duration().as_hours()), Some(365 * 24));
+    let count = releases.except_last.as_ref().expect("a count");
+    assert_eq!((count.images, &count.per, count.order_by), (Images::new(10).expect("ten"), &Grouping::Minor, OrderBy::Time));
+    let Action::Lock(lock) = &policy.rules[0].action else { panic!("a lock rule") };
+    assert_eq!((lock.change.can_delete, lock.change.can_write, lock.on), (Some(false), None, LockTarget::Tag));
+}
+
+#[test]
+fn everything_else_that_rules_can_say_is_resolved() {
+    let text = with_rules(
+        r#"- { name: a, unlock: { tags: { glob: [a] }, can_read: true, can_list: true, on: both } }
+- { name: b, delete: { untagged: true, older_than: 1w, adopt_backlog: true } }
+- { name: c, keep: { tags: { regex: '(?<line>\d+)-(?<os>.+)', except: ['1-.*'] }, last: 2, per: [line, os] } }
+- { name: d, keep: { tags: { semver: ["1", "2"] }, last: 2, per: major, order_by: version } }
+- { name: e, delete: { untagged: true, except_last: 5 } }
+- { name: f, keep: { untagged: true } }"#,
+    );
+    let text = text + "    limits: { max_deletes: 0, max_delete_percent: 0, keep_at_least: 0, min_age: 1h, on_limit: oldest_first }\n";
+    let policy = resolve(&text).policies.remove(0);
+    expect![[r#"
+        [
+            Rule {
+                name: "a",
+                action: Unlock(
+                    LockRule {
+                        selector: Tags(
+                            Glob {
+                                any: [
+                                    "a",
+                                ],
+                                except: [],
+                            },
+                        ),
+                        change: LockChange {
+                            can_delete: None,
+                            can_write: None,
+                            can_read: Some(
+                                true,
+                            ),
+                            can_list: Some(
+                                true,
+                            ),
+                        },
+                        on: Both,
+                    },
+                ),
+            },
+            Rule {
+                name: "b",
+                action: Delete(
+                    Delete {
+                        selector: Untagged,
+                        older_than: Some(
+                            Age(
+                                604800s,
+                            ),
+                        ),
+                        except_last: None,
+                        adopt_backlog: true,
+                    },
+                ),
+            },
+            Rule {
+                name: "c",
+                action: Keep(
+                    Keep {
+                        selector: Tags(
+                            Regex {
+                                any: [
+                                    Regex(
+                                        "^(?:(?<line>\\d+)-(?<os>.+))$",
+                                    ),
+                                ],
+                                except: [
+                                    Regex(
+                                        "^(?:1-.*)$",
+                                    ),
+                                ],
+                            },
+                        ),
+                        last: Some(
+                            Count {
+                                images: 2,
+                                per: Captures(
+                                    [
+                                        "line",
+                                        "os",
+                                    ],
+                                ),
+                                order_by: Time,
+                            },
+                        ),
+                    },
+                ),
+            },
+            Rule {
+                name: "d",
+                action: Keep(
+                    Keep {
+                        selector: Tags(
+                            Semver {
+                                any: [
+                                    VersionReq {
+                                        comparators: [
+                                            Comparator {
+                                                op: Caret,
+                                                major: 1,
+                                                minor: None,
+                                                patch: None,
+                                                pre: Prerelease(""),
+                                            },
+                                        ],
+                                    },
+                                    VersionReq {
+                                        comparators: [
+                                            Comparator {
+                                                op: Caret,
+                                                major: 2,
+                                                minor: None,
+                                                patch: None,
+                                                pre: Prerelease(""),
+                                            },
+                                        ],
+                                    },
+                                ],
+                                except: [],
+                            },
+                        ),
+                        last: Some(
+                            Count {
+                                images: 2,
+                                per: Major,
+                                order_by: Version,
+                            },
+                        ),
+                    },
+                ),
+            },
+            Rule {
+                name: "e",
+                action: Delete(
+                    Delete {
+                        selector: Untagged,
+                        older_than: None,
+                        except_last: Some(
+                            Count {
+                                images: 5,
+                                per: All,
+                                order_by: Time,
+                            },
+                        ),
+                        adopt_backlog: false,
+                    },
+                ),
+            },
+            Rule {
+                name: "f",
+                action: Keep(
+                    Keep {
+                        selector: Untagged,
+                        last: None,
+                    },
+                ),
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&policy.rules);
+    assert_eq!(policy.limits.on_limit, OnLimit::OldestFirst);
+    assert_eq!((policy.limits.max_deletes, policy.limits.max_delete_percent, policy.limits.keep_at_least), (0, 0, 0));
+    assert_eq!(policy.limits.min_age, Limits::MIN_AGE_FLOOR);
+}
+
+#[test]
+fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
+    let configuration = resolve(&with_rules("- { name: a, keep: { tags: { glob: [a] } } }"));
+    let policy = &configuration.policies[0];
+    assert_eq!((policy.limits, policy.schedule.expression.as_ref(), &*policy.schedule.time_zone), (Limits::default(), None, "UTC"));
+    let promised = crate::config::shape::POLICIES.tree().into_iter().find(|shape| shape.name == "limits").expect("the limits");
+    let written: Vec<String> = promised
+        .keys
+        .iter()
+        .filter_map(|key| match key.presence {
+            crate::config::shape::Presence::Default(default) => Some(format!("{}: {default}", key.name)),
+            crate::config::shape::Presence::Required | crate::config::shape::Presence::Optional => None,
+        })
+        .collect();
+    let text = with_rules("- { name: a, keep: { tags: { glob: [a] } } }") + &format!("    limits: {{ {} }}\n", written.join(", "));
+    assert_eq!(resolve(&text).policies[0].limits, Limits::default());
+
+    let Configuration { registries, state, server, paused, .. } = configuration;
+    expect![[r#"
+        (
+            [
+                Registry {
+                    name: "contoso",
+                    endpoint: https://contoso.azurecr.io/,
+                    auth: Auto,
+                    audience: "https://containerregistry.azure.net",
+                    ca_file: None,
+                    throttle: Throttle {
+                        sku: Standard,
+                        share_percent: 50,
+                    },
+                },
+            ],
+            StateSettings {
+                dir: None,
+                volatile: false,
+            },
+            ServerSettings {
+                listen: 127.0.0.1:8080,
+            },
+            false,
+        )
+    "#]]
+    .assert_debug_eq(&(registries, state, server, paused));
+}
+
+#[test]
+fn settings_are_resolved() {
+    let text = "version: 1
+registries:
+  - { name: a, endpoint: https://A.example/, auth: { kind: workload_identity, token_file: t }, ca_file: ca.pem }
+  - { name: b, endpoint: http://localhost:5000, auth: { kind: anonymous }, throttle: { sku: premium } }
+  - { name: c, endpoint: http://127.0.0.1:5000, auth: { kind: basic, username: u, password_file: p } }
+  - { name: d, endpoint: \"http://[::1]:5000\", auth: { \"kind\": client_secret, tenant_id: t, client_id: c, secret_file: /s } }
+  - { name: e, endpoint: https://e.example, auth: { kind: managed_identity, client_id: c }, throttle: { share: 100% } }
+policies: p
+state: { volatile: true }
+server: { listen: \"[::]:9090\" }
+paused: true
+";
+    let policies =
+        with_rules("- { name: a, keep: { tags: { glob: [a] } } }").replace("    mode:", "    registries: [\"[ab]\", e]\n    mode:");
+    let configuration = resolve_texts(("retaind.yaml", text), &[("ci.yaml", &policies)]).unwrap_or_else(|problems| panic!("{problems}"));
+    let Configuration { registries, state, server, paused, policies, .. } = configuration;
+    expect![[r#"
+        (
+            [
+                Registry {
+                    name: "a",
+                    endpoint: https://a.example/,
+                    auth: WorkloadIdentity {
+                        client_id: None,
+                        tenant_id: None,
+                        token_file: Some(
+                            "t",
+                        ),
+                    },
+                    audience: "https://containerregistry.azure.net",
+                    ca_file: Some(
+                        "ca.pem",
+                    ),
+                    throttle: Throttle {
+                        sku: Standard,
+                        share_percent: 50,
+                    },
+                },
+                Registry {
+                    name: "b",
+                    endpoint: http://localhost:5000/,
+                    auth: Anonymous,
+                    audience: "https://containerregistry.azure.net",
+                    ca_file: None,
+                    throttle: Throttle {
+                        sku: Premium,
+                        share_percent: 50,
+                    },
+                },
+                Registry {
+                    name: "c",
+                    endpoint: http://127.0.0.1:5000/,
+                    auth: Basic {
+                        username: "u",
+                        password_file: "p",
+                    },
+                    audience: "https://containerregistry.azure.net",
+                    ca_file: None,
+                    throttle: Throttle {
+                        sku: Standard,
+                        share_percent: 50,
+                    },
+                },
+                Registry {
+                    name: "d",
+                    endpoint: http://[::1]:5000/,
+                    auth: ClientSecret {
+                        tenant_id: "t",
+                        client_id: "c",
+                        secret_file: "/s",
+                    },
+                    audience: "https://containerregistry.azure.net",
+                    ca_file: None,
+                    throttle: Throttle {
+                        sku: Standard,
+                        share_percent: 50,
+                    },
+                },
+                Registry {
+                    name: "e",
+                    endpoint: https://e.example/,
+                    auth: ManagedIdentity {
+                        client_id: Some(
+                            "c",
+                        ),
+                    },
+                    audience: "https://containerregistry.azure.net",
+                    ca_file: None,
+                    throttle: Throttle {
+                        sku: Standard,
+                        share_percent: 100,
+                    },
+                },
+            ],
+            StateSettings {
+                dir: None,
+                volatile: true,
+            },
+            ServerSettings {
+                listen: [::]:9090,
+            },
+            true,
+        )
+    "#]]
+    .assert_debug_eq(&(registries, state, server, paused));
+    let names: Vec<&str> = policies[0].registries.iter().map(RegistryName::as_str).collect();
+    assert_eq!(names, ["a", "b", "e"]);
+}
+
+#[test]
+fn anchors_share_values() {
+    let text = with_rules(
+        "- { name: a, keep: { tags: { glob: &mine [\"a-*\", \"b-*\"] } } }\n- { name: b, delete: { tags: { glob: [\"*\"], except: *mine }, older_than: 1d } }\n- { name: c, lock: { tags: { glob: [c] }, can_delete: &shut false, can_write: *shut } }",
+    );
+    let policy = resolve(&text).policies.remove(0);
+    let Action::Delete(delete) = &policy.rules[1].action else { panic!("a delete rule") };
+    let Selector::Tags(tags) = &delete.selector else { panic!("tags") };
+    assert!(tags.matches("c-1") && !tags.matches("b-1"));
+}
+
+#[test]
+fn the_hash_follows_every_byte() {
+    let hash = |name: &str, text: &str| {
+        resolve_texts(("retaind.yaml", SETTINGS), &[(name, text)]).unwrap_or_else(|problems| panic!("{problems}")).content_hash
+    };
+    let text = with_rules("- { name: a, keep: { tags: { glob: [a] } } }");
+    assert_eq!(hash("a.yaml", &text), hash("folder/a.yaml", &text));
+    assert_ne!(hash("a.yaml", &text), hash("b.yaml", &text));
+    assert_ne!(hash("a.yaml", &text), hash("a.yaml", &format!("{text} ")));
+}
+
+#[test]
+fn policies_can_be_resolved_by_themselves() {
+    let registries = ["a", "b"].map(|name| RegistryName::parse(name).expect("a name"));
+    let text = with_rules("- { name: a, keep: { tags: { glob: [a] } } }");
+    assert!(resolve_policies(&[("a.yaml", &text)], &registries[..1]).is_ok());
+    let problems = resolve_policies(&[("a.yaml", &text)], &registries).expect_err("which of the two");
+    expect![[r#"
+        a.yaml:3:5: error: the policy does not say which of the 2 registries it is for
+          |
+        3 |   - name: ci
+          |     ^^^^
+          = at policies[0]
+          = hint: write `registries: [a, b]`, or some of them
+
+        1 problem in 1 file"#]]
+    .assert_eq(&problems.to_string());
+}

@@ -1,0 +1,113 @@
+//! The files that teach and describe the configuration: the examples load, the schemas and the reference are what the program would
+//! write, and the disk is read as promised. `UPDATE_EXPECT=1` writes the generated files anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use expect_test::expect_file;
+use retaind::config::{Configuration, policies_schema, reference, settings_schema};
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A new folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("config-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a new folder");
+    folder
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("its folder");
+    fs::write(path, text).expect("a file");
+}
+
+const SETTINGS: &str = "version: 1\nregistries: [{ name: a, endpoint: https://a.example }]\npolicies: policies\n";
+
+fn policy(name: &str) -> String {
+    format!(
+        "version: 1\npolicies:\n  - {{ name: {name}, mode: dry-run, repositories: {{ include: [\"**\"] }}, rules: [{{ name: a, keep: {{ untagged: true }} }}] }}\n"
+    )
+}
+
+#[test]
+fn the_examples_load() {
+    let configuration = Configuration::load(&project("config/retaind.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    let names: Vec<&str> = configuration.policies.iter().map(|policy| &*policy.name).collect();
+    assert_eq!(names, ["ci", "production", "releases", "starter"]);
+    // Whoever starts from the examples starts without deleting anything.
+    assert!(configuration.policies.iter().all(|policy| policy.mode == retaind::policy::Mode::DryRun));
+    let read: Vec<_> = configuration.files.iter().skip(1).filter_map(|path| path.file_name()).collect();
+    let mut there: Vec<_> =
+        fs::read_dir(project("config/policies")).expect("the folder").map(|entry| entry.expect("a file").file_name()).collect();
+    there.sort();
+    assert_eq!(read, there);
+}
+
+#[test]
+fn the_schemas_and_the_reference_are_fresh() {
+    expect_file![project("config/retaind.schema.json")].assert_eq(&format!("{:#}\n", settings_schema()));
+    expect_file![project("config/policies.schema.json")].assert_eq(&format!("{:#}\n", policies_schema()));
+    expect_file![project("docs/configuration.md")].assert_eq(&reference());
+}
+
+#[test]
+fn a_folder_is_read_in_name_order_without_hidden_names() {
+    let folder = folder("order");
+    write(&folder.join("retaind.yaml"), SETTINGS);
+    for (name, text) in [("b.yaml", policy("b")), ("a.yml", policy("a")), (".hidden.yaml", "?".to_owned()), ("notes.md", "?".to_owned())] {
+        write(&folder.join("policies").join(name), &text);
+    }
+    let configuration = Configuration::load(&folder.join("retaind.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    let files: Vec<_> = configuration.files.iter().map(|path| path.strip_prefix(&folder).expect("within").to_owned()).collect();
+    assert_eq!(files, ["retaind.yaml", "policies/a.yml", "policies/b.yaml"].map(PathBuf::from));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_mounted_config_map_is_read_through_its_links() {
+    let folder = folder("mounted");
+    write(&folder.join("retaind.yaml"), SETTINGS);
+    let policies = folder.join("policies");
+    write(&policies.join("..2026_01/ci.yaml"), &policy("ci"));
+    std::os::unix::fs::symlink("..2026_01", policies.join("..data")).expect("a link");
+    std::os::unix::fs::symlink("..data/ci.yaml", policies.join("ci.yaml")).expect("a link");
+    let before = Configuration::load(&folder.join("retaind.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(before.files.len(), 2);
+
+    // The swap that Kubernetes does: a new folder behind the same names.
+    write(&policies.join("..2026_02/ci.yaml"), &policy("other"));
+    fs::remove_file(policies.join("..data")).expect("the old link");
+    std::os::unix::fs::symlink("..2026_02", policies.join("..data")).expect("a link");
+    let after = Configuration::load(&folder.join("retaind.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(&*after.policies[0].name, "other");
+    assert_ne!(before.content_hash, after.content_hash);
+}
+
+#[test]
+fn what_is_missing_or_empty_is_never_no_policies() {
+    let folder = folder("missing");
+    let settings = folder.join("retaind.yaml");
+    let problems = |expected: &str| {
+        let problems = Configuration::load(&settings).expect_err("a problem").to_string();
+        assert!(problems.contains(expected), "{problems}");
+    };
+    problems("a missing file is never read as");
+    write(&settings, "");
+    problems("the file is empty");
+    write(&settings, SETTINGS);
+    problems("a missing file is never read as");
+    fs::create_dir(folder.join("policies")).expect("a folder");
+    problems("the folder of policies is empty");
+    write(&folder.join("policies/team/a.yaml"), &policy("a"));
+    problems("a folder within the folder of policies is not read");
+    fs::remove_dir_all(folder.join("policies/team")).expect("the folder");
+    write(&folder.join("policies/a.yaml"), &policy("a"));
+    assert!(Configuration::load(&settings).is_ok());
+    write(&folder.join("policies/b.yaml"), &"#".repeat(1 << 21));
+    problems("the file is larger than 1048576 bytes");
+    fs::write(folder.join("policies/b.yaml"), b"\xff\xfe").expect("a file");
+    problems("the file is not UTF-8 text");
+}
