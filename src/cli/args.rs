@@ -1,0 +1,198 @@
+//! The arguments of every command. Does not act on them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+/// Where the settings are unless `--config` says otherwise.
+const CONFIG_DEFAULT: &str = "/etc/retaind/retaind.yaml";
+
+/// The retention daemon for Azure Container Registry: keeps what matters, explains every decision.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true, after_help = "Exit codes: 0 done, 1 something was not done, 2 bad configuration or usage, 3 held back by a guard.")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show what would be done and why; change nothing
+    Plan(PlanArguments),
+    /// Carry out a reviewed plan: what is in it and still holds
+    Apply(ApplyArguments),
+    /// Run the policies
+    Run(RunArguments),
+    /// Say why an image stays or goes, and from when on it would go
+    Explain(ExplainArguments),
+    /// Check the settings and policies
+    Check(CheckArguments),
+    /// Save a listing of a registry, to plan from it later or elsewhere
+    Inventory(InventoryArguments),
+    /// Show the main job on an embedded registry
+    Demo(DemoArguments),
+    /// Serve an in-memory imitation of Azure Container Registry
+    Emulate(EmulateArguments),
+    /// Print the JSON Schema of the settings or of the policies, for editors
+    Schema(SchemaArguments),
+}
+
+/// Which settings, policies and registries.
+#[derive(Debug, Args)]
+pub(super) struct Selection {
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// Only this policy
+    #[arg(long, value_name = "NAME")]
+    pub(super) policy: Option<String>,
+    /// Only this registry, by its name in the settings
+    #[arg(long, value_name = "NAME")]
+    pub(super) registry: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Plan from a saved listing instead of asking the registry
+    #[arg(long, value_name = "FILE")]
+    pub(super) inventory: Option<PathBuf>,
+    /// Reckon ages to this time, e.g. 2026-01-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<Timestamp>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = PlanOutput::Text)]
+    pub(super) output: PlanOutput,
+    /// Print every image that stays, too, with its reasons
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanOutput {
+    /// For a terminal
+    Text,
+    /// For machines, and for `retaind apply`
+    Json,
+    /// For a review
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArguments {
+    /// A plan that `retaind plan --output json` printed
+    #[arg(value_name = "PLAN")]
+    pub(super) plan: PathBuf,
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// Accept the plan with this hash although it is over a limit
+    #[arg(long, value_name = "PLAN_HASH")]
+    pub(super) accept: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Run every policy once, now, and end
+    #[arg(long, required = true)]
+    pub(super) once: bool,
+    /// Accept the plan with this hash although it is over a limit
+    #[arg(long, value_name = "PLAN_HASH")]
+    pub(super) accept: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// An image: repository:tag or repository@sha256:…
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Explain from a saved listing instead of asking the registry
+    #[arg(long, value_name = "FILE")]
+    pub(super) inventory: Option<PathBuf>,
+    /// Reckon ages to this time, e.g. 2026-01-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
+    pub(super) output: CheckOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckOutput {
+    /// For a terminal
+    Text,
+    /// For machines
+    Json,
+    /// Annotations for GitHub Actions
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InventoryArguments {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// End when the job is done (it does so in any case)
+    #[arg(long)]
+    pub(super) once: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EmulateArguments {
+    /// Where to listen; loopback addresses only
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5001")]
+    pub(super) listen: SocketAddr,
+    /// Draw this registry first (the format is in docs/emulator.md)
+    #[arg(long, value_name = "FILE")]
+    pub(super) seed: Option<PathBuf>,
+    /// Ask for no token at all
+    #[arg(long)]
+    pub(super) open: bool,
+    /// Let everybody read
+    #[arg(long)]
+    pub(super) anonymous_pull: bool,
+    /// Accept the admin user, whose name is the first label of the host name or `admin`, with the password in this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) admin_password_file: Option<PathBuf>,
+    /// Stamp pushes this far in the past, e.g. 40d, so that they are old enough to be cleaned
+    #[arg(long, value_name = "AGE")]
+    pub(super) push_age: Option<crate::policy::Age>,
+    /// Serve HTTPS, and write the certificate authority to DIR/ca.pem
+    #[arg(long, value_name = "DIR")]
+    pub(super) tls_dir: Option<PathBuf>,
+    /// A further name for the certificate
+    #[arg(long, value_name = "NAME", requires = "tls_dir")]
+    pub(super) tls_name: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArguments {
+    /// Of which file
+    #[arg(value_enum, default_value_t = SchemaOf::Policies)]
+    pub(super) of: SchemaOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// Policy files
+    Policies,
+    /// retaind.yaml
+    Settings,
+}

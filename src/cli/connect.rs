@@ -1,0 +1,55 @@
+//! From a registry in the settings to a client of it.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use crate::acr::{
+    Client, ClientOptions, Credential, EntraOptions, EntraSettings, Endpoint, InvalidEntraSettings, ReqwestTransport, ReqwestTransportOptions,
+    Secret, Transport, auto_entra_settings, entra_credential,
+};
+use crate::clock::Clock;
+use crate::config::{Auth, Registry};
+
+use super::Failure;
+use super::open::read_secret;
+
+/// A client of the registry, over the network.
+pub(super) fn client(registry: &Registry, clock: &Clock) -> Result<Client, Failure> {
+    let unusable = |why: &dyn std::fmt::Display| Failure::unusable(format!("registry {}: {why}", registry.name));
+    let options = ReqwestTransportOptions { ca_file: registry.ca_file.clone() };
+    let transport: Arc<dyn Transport> = Arc::new(ReqwestTransport::new(&options).map_err(|error| unusable(&error))?);
+    let endpoint = Endpoint::parse(&registry.endpoint.to_string()).map_err(|error| unusable(&error))?;
+    let credential = credential(registry, &transport)?;
+    let options =
+        ClientOptions { registry: registry.name.clone(), endpoint, transport, credential, clock: clock.clone(), jitter_seed: fastrand::u64(..) };
+    Ok(Client::new(options))
+}
+
+fn credential(registry: &Registry, transport: &Arc<dyn Transport>) -> Result<Credential, Failure> {
+    let lookup = |name: &str| std::env::var(name).ok();
+    let unusable = |error: InvalidEntraSettings| Failure::unusable(format!("registry {}: {error}", registry.name));
+    let settings = match &registry.auth {
+        Auth::Anonymous => return Ok(Credential::Anonymous),
+        Auth::Basic { username, password_file } => {
+            return Ok(Credential::Basic { user: username.clone(), password: Secret::new(read_secret(password_file)?) });
+        }
+        Auth::Auto => {
+            let (settings, why) = auto_entra_settings(&lookup).map_err(unusable)?;
+            info!(registry = %registry.name, "identity: {why}");
+            settings
+        }
+        Auth::WorkloadIdentity { client_id, tenant_id, token_file } => {
+            EntraSettings::workload_identity(client_id.clone(), tenant_id.clone(), token_file.clone(), &lookup).map_err(unusable)?
+        }
+        Auth::ManagedIdentity { client_id } => EntraSettings::ManagedIdentity { client_id: client_id.clone() },
+        Auth::ClientSecret { tenant_id, client_id, secret_file } => EntraSettings::ClientSecret {
+            tenant_id: tenant_id.clone(),
+            client_id: client_id.clone(),
+            secret: Secret::new(read_secret(secret_file)?),
+        },
+    };
+    let options = EntraOptions { settings, authority_host: lookup("AZURE_AUTHORITY_HOST"), transport: Arc::clone(transport) };
+    let credential = entra_credential(options).map_err(unusable)?;
+    Ok(Credential::Entra { credential, audience: registry.audience.clone() })
+}
