@@ -11,10 +11,10 @@ use crate::config::item::{Item, Object};
 use crate::config::problem::{Complaint, Problem, Source};
 use crate::config::scalar::split_hint;
 use crate::config::shape::POLICIES;
-use crate::model::RegistryName;
+use crate::model::{LockChange, RegistryName};
 use crate::policy::{
-    Action, Count, Delete, Grouping, Keep, Limits, LockChange, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
-    RepositoryFilter, Rule, Schedule, Selector, TagPattern,
+    Action, Count, Delete, Grouping, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy, RepositoryFilter, Rule,
+    Schedule, Selector, TagPattern,
 };
 
 /// Longest name of a policy or rule, in characters: it is a metric label and a column of tables.
