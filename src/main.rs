@@ -1,3 +1,7 @@
-//! The program: hands over to the command line and turns its answer into an exit code.
+//! The program: hands over to the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    retaind::cli::main()
+}

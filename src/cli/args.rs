@@ -11,7 +11,11 @@ const CONFIG_DEFAULT: &str = "/etc/retaind/retaind.yaml";
 
 /// The retention daemon for Azure Container Registry: keeps what matters, explains every decision.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true, after_help = "Exit codes: 0 done, 1 something was not done, 2 bad configuration or usage, 3 held back by a guard.")]
+#[command(
+    version,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 something was not done, 2 bad configuration or usage, 3 held back by a guard."
+)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,

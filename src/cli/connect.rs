@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tracing::info;
 
 use crate::acr::{
-    Client, ClientOptions, Credential, EntraOptions, EntraSettings, Endpoint, InvalidEntraSettings, ReqwestTransport, ReqwestTransportOptions,
-    Secret, Transport, auto_entra_settings, entra_credential,
+    Client, ClientOptions, Credential, Endpoint, EntraOptions, EntraSettings, InvalidEntraSettings, ReqwestTransport,
+    ReqwestTransportOptions, Secret, Transport, auto_entra_settings, entra_credential,
 };
 use crate::clock::Clock;
 use crate::config::{Auth, Registry};
@@ -21,8 +21,14 @@ pub(super) fn client(registry: &Registry, clock: &Clock) -> Result<Client, Failu
     let transport: Arc<dyn Transport> = Arc::new(ReqwestTransport::new(&options).map_err(|error| unusable(&error))?);
     let endpoint = Endpoint::parse(&registry.endpoint.to_string()).map_err(|error| unusable(&error))?;
     let credential = credential(registry, &transport)?;
-    let options =
-        ClientOptions { registry: registry.name.clone(), endpoint, transport, credential, clock: clock.clone(), jitter_seed: fastrand::u64(..) };
+    let options = ClientOptions {
+        registry: registry.name.clone(),
+        endpoint,
+        transport,
+        credential,
+        clock: clock.clone(),
+        jitter_seed: fastrand::u64(..),
+    };
     Ok(Client::new(options))
 }
 
@@ -50,6 +56,6 @@ fn credential(registry: &Registry, transport: &Arc<dyn Transport>) -> Result<Cre
         },
     };
     let options = EntraOptions { settings, authority_host: lookup("AZURE_AUTHORITY_HOST"), transport: Arc::clone(transport) };
-    let credential = entra_credential(options).map_err(unusable)?;
+    let credential = entra_credential(options);
     Ok(Credential::Entra { credential, audience: registry.audience.clone() })
 }

@@ -1,0 +1,97 @@
+//! `retaind explain IMAGE`: why it stays or goes under each policy that names its repository.
+
+use crate::clock::Clock;
+use crate::config::Configuration;
+use crate::model::{Contents, Digest, Inventory, Listing, RepositoryName, TagName};
+use crate::pipeline;
+use crate::pipeline::inventory::{self, Look};
+use crate::pipeline::report::{self, Context};
+
+use super::args::ExplainArguments;
+use super::{End, Failure, connect, open, print};
+
+/// What is asked about.
+struct Image {
+    repository: RepositoryName,
+    version: Version,
+}
+
+enum Version {
+    Tag(TagName),
+    Digest(Digest),
+}
+
+/// Explains.
+pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Result<End, Failure> {
+    let image = parse(&arguments.image)?;
+    let configuration = Configuration::load(&arguments.selection.config)?;
+    let clock = open::clock_at(clock, arguments.at);
+    let now = clock.now();
+    let mut pairs = open::selected(&configuration, &arguments.selection)?;
+    pairs.retain(|(policy, registry)| policy.names(&registry.name, &image.repository));
+    let saved = arguments.inventory.as_deref().map(open::inventory).transpose()?;
+    if let Some(saved) = &saved {
+        pairs.retain(|(_, registry)| registry.name == saved.registry);
+    }
+    if pairs.is_empty() {
+        print(&format!("{} stays: no policy names the repository {}\n", arguments.image, image.repository));
+        return Ok(End::Done);
+    }
+    for (place, (acting, registry)) in pairs.into_iter().enumerate() {
+        let fresh;
+        let inventory: &Inventory = if let Some(saved) = &saved {
+            saved
+        } else {
+            let client = connect::client(registry, &clock)?;
+            let state = open::state_to_plan(&configuration.state)?;
+            fresh = inventory::take(&Look { client, state, now }, std::slice::from_ref(&image.repository)).await?;
+            &fresh
+        };
+        if 0 < place {
+            print("\n");
+        }
+        let decisions = pipeline::decide(inventory, &configuration.policies, acting, now);
+        let decided = decisions.repositories.iter().find(|decided| decided.repository.name == image.repository);
+        let decided = decided.ok_or_else(|| Failure::unusable(format!("the listing has no repository {}", image.repository)))?;
+        match (&decided.repository.listing, &decided.evaluation) {
+            (Listing::Complete(contents), Some(evaluation)) => {
+                let manifest = find(contents, &image)?;
+                let context = Context { contents, policies: &decided.policies, acting: decided.acting, now };
+                print(&report::explain(&context, image.repository.as_str(), evaluation, manifest));
+            }
+            (Listing::Incomplete(gaps), _) => {
+                let gaps: Vec<&str> = gaps.iter().map(|gap| gap.0.as_str()).collect();
+                print(&format!("{} stays: nothing in {} is touched, because {}\n", arguments.image, image.repository, gaps.join("; ")));
+            }
+            (Listing::Complete(_), None) => {}
+        }
+    }
+    Ok(End::Done)
+}
+
+fn parse(text: &str) -> Result<Image, Failure> {
+    let invalid = |why: &dyn std::fmt::Display| Failure::unusable(format!("{text:?} is not an image: {why}"));
+    let (repository, version) = if let Some((repository, digest)) = text.split_once('@') {
+        (repository, Version::Digest(digest.parse().map_err(|error| invalid(&error))?))
+    } else if let Some((repository, tag)) = text.rsplit_once(':') {
+        (repository, Version::Tag(TagName::parse(tag).map_err(|error| invalid(&error))?))
+    } else {
+        return Err(invalid(&"write repository:tag or repository@sha256:…"));
+    };
+    Ok(Image { repository: RepositoryName::parse(repository).map_err(|error| invalid(&error))?, version })
+}
+
+fn find(contents: &Contents, image: &Image) -> Result<u32, Failure> {
+    let repository = &image.repository;
+    match &image.version {
+        Version::Digest(digest) => {
+            contents.find(*digest).ok_or_else(|| Failure::unusable(format!("there is no manifest {digest} in {repository}")))
+        }
+        Version::Tag(name) => {
+            let place = contents.tags().binary_search_by(|tag| tag.name.cmp(name));
+            let digest = place.map(|place| contents.tags()[place].digest);
+            let digest = digest.map_err(|_| Failure::unusable(format!("there is no tag {name} in {repository}")))?;
+            contents.find(digest).ok_or_else(|| Failure::unusable(format!("there is no manifest {digest} in {repository}")))
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `retaind run --once`: every selected policy on every selected registry, once. One that fails stops no other.
+
+use crate::clock::Clock;
+use crate::config::Configuration;
+use crate::pipeline::apply::{Applied, Brakes};
+use crate::pipeline::guard::Circumstances;
+use crate::pipeline::report::{self, Detail, SavedPlan};
+use crate::pipeline::{self, Ended, Run, Told};
+use crate::policy::{Mode, Policy};
+use crate::state::State;
+
+use super::args::RunArguments;
+use super::{End, Failure, complain, connect, open, print, signals};
+
+/// Runs.
+pub(super) async fn run(arguments: &RunArguments, clock: &Clock) -> Result<End, Failure> {
+    debug_assert!(arguments.once, "the parser requires it");
+    let configuration = Configuration::load(&arguments.selection.config)?;
+    let pairs = open::selected(&configuration, &arguments.selection)?;
+    let state = open::state(&configuration.state)?;
+    if !state.is_durable() && !configuration.state.volatile && pairs.iter().any(|(policy, _)| policy.mode == Mode::Enforce) {
+        complain("there is no state.dir: nothing will be deleted, because nothing would remember it");
+    }
+    let brakes = signals::brakes();
+    let mut end = End::Done;
+    for (acting, registry) in pairs {
+        if brakes.are_pulled() {
+            return Ok(end.max(End::Partial));
+        }
+        let outcome = match connect::client(registry, clock) {
+            Ok(client) => one(&configuration, acting, client, &state, clock, &brakes, arguments.accept.as_deref(), None).await,
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(one) => end = end.max(one),
+            Err(Failure { end: failed, said }) => {
+                complain(&said);
+                end = end.max(failed);
+            }
+        }
+    }
+    Ok(end)
+}
+
+/// Runs one policy on one registry and prints what was decided and done.
+#[expect(clippy::too_many_arguments, reason = "the parts of a run, wired once")]
+pub(super) async fn one(
+    configuration: &Configuration,
+    acting: &Policy,
+    client: crate::acr::Client,
+    state: &State,
+    clock: &Clock,
+    brakes: &Brakes,
+    accepted: Option<&str>,
+    agreed: Option<&SavedPlan>,
+) -> Result<End, Failure> {
+    let circumstances = Circumstances {
+        paused: configuration.paused,
+        journal_is_kept: state.is_durable() || configuration.state.volatile,
+        accepted: accepted.map(str::to_owned),
+        ..Circumstances::default()
+    };
+    let (state, clock, brakes) = (state.clone(), clock.clone(), brakes.clone());
+    let run = Run { policies: &configuration.policies, acting, client, state, clock, brakes, circumstances, agreed };
+    let ended = pipeline::run(&run, &mut |told| match told {
+        Told::Planned(decided) => print(&report::plan_as_text(decided, Detail::Changes)),
+        Told::Applied(applied) => print(&report::applied(applied)),
+    })
+    .await?;
+    Ok(end_of(&ended, acting.mode))
+}
+
+fn end_of(ended: &Ended, mode: Mode) -> End {
+    let Ended { refused, incomplete, applied } = ended;
+    match mode {
+        // A dry run says what the guard would hold back; that is its job, and done.
+        Mode::DryRun if *incomplete == 0 => End::Done,
+        Mode::Enforce if *refused => End::Refused,
+        Mode::Enforce if *incomplete == 0 && applied.as_ref().is_none_or(Applied::is_complete) => End::Done,
+        Mode::DryRun | Mode::Enforce => End::Partial,
+    }
+}

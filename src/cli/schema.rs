@@ -1,0 +1,16 @@
+//! `retaind schema`: the JSON Schema of our files, for editors and Helm.
+
+use crate::config::{policies_schema, settings_schema};
+
+use super::args::{SchemaArguments, SchemaOf};
+use super::{End, Failure, print};
+
+/// Prints a schema.
+pub(super) fn schema(arguments: &SchemaArguments) -> Result<End, Failure> {
+    let schema = match arguments.of {
+        SchemaOf::Policies => policies_schema(),
+        SchemaOf::Settings => settings_schema(),
+    };
+    print(&format!("{schema:#}\n"));
+    Ok(End::Done)
+}
