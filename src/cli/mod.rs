@@ -109,10 +109,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { End::Unusable as u8 } else { End::Done as u8 });
         }
     };
-    start_logging(match arguments.command {
-        Command::Run(_) => Verbosity::Outcomes,
-        _ => Verbosity::Problems,
-    });
+    let unattended = matches!(arguments.command, Command::Run(_));
+    start_logging(if unattended { Verbosity::Outcomes } else { Verbosity::Problems });
     acr::install_crypto_provider();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -32,6 +32,8 @@ pub(super) struct View<'a> {
     pub(super) graph: Graph,
     pub(super) speakers: Vec<Speaker<'a>>,
     pub(super) keep_at_least: u32,
+    /// Manifests with a tag that a lock rule chooses: held like locked ones, whether the lock is closed yet or not.
+    lock_ruled: BitSet,
     question: Question<'a>,
     min_age: SignedDuration,
     has_delete_rule: bool,
@@ -55,8 +57,13 @@ impl<'a> View<'a> {
                 }
             }
         }
+        let mut lock_ruled = BitSet::new(question.contents.manifests().len());
+        for speaker in speakers.iter().filter(|speaker: &&Speaker<'_>| matches!(speaker.rule.action, Action::Lock(_))) {
+            speaker.matches.iter().for_each(|tag| lock_ruled.insert(question.contents.owner_of(tag) as usize));
+        }
         let acting = question.policies[question.acting];
         Self {
+            lock_ruled,
             contents: question.contents,
             graph,
             speakers,
@@ -159,6 +166,7 @@ impl<'a> View<'a> {
     /// What holds a manifest, with all its tags, on its own account.
     pub(super) fn hold_reasons(&self, manifest: u32, at_least: &BitSet, reasons: &mut Vec<Reason>) {
         reasons.extend(self.lock_levels(manifest).map(Reason::Locked));
+        reasons.extend(self.lock_rules(manifest).map(Reason::LockRule));
         if self.manifest(manifest).references == References::Ghost {
             reasons.push(Reason::Ghost);
         }
@@ -178,7 +186,8 @@ impl<'a> View<'a> {
 
     pub(super) fn is_held(&self, manifest: u32, at_least: &BitSet) -> bool {
         let own_age = self.age_reason(self.manifest_moment(manifest)).is_some();
-        if own_age || at_least.contains(manifest as usize) || self.lock_levels(manifest).next().is_some() {
+        let place = manifest as usize;
+        if own_age || at_least.contains(place) || self.lock_ruled.contains(place) || self.lock_levels(manifest).next().is_some() {
             return true;
         }
         self.manifest(manifest).references == References::Ghost
@@ -192,6 +201,14 @@ impl<'a> View<'a> {
         let own = self.manifest(manifest).locks.protects().then_some(Level::Manifest);
         let tag = self.contents.tags_of(manifest).iter().any(|tag| self.tag(*tag).locks.protects()).then_some(Level::Tag);
         [repository, own, tag].into_iter().flatten()
+    }
+
+    /// The lock rules that choose a tag of the manifest.
+    fn lock_rules(&self, manifest: u32) -> impl Iterator<Item = RuleRef> + '_ {
+        let locking = self.speakers.iter().filter(|speaker| matches!(speaker.rule.action, Action::Lock(_)));
+        let chooses =
+            move |speaker: &&Speaker<'_>| self.contents.tags_of(manifest).iter().any(|tag| speaker.matches.contains(*tag as usize));
+        locking.filter(chooses).map(|speaker| speaker.reference)
     }
 
     /// Images that stay whatever is counted, and so use no slot of any count.

@@ -75,13 +75,11 @@ fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps
         entry(out, "untag", &format!("{} ({})", untag.tag.name, untag.digest.short()), &untag.cause.to_string());
     }
     let along = along_with(steps);
-    for (place, manifest) in (0_u32..).zip(context.contents.manifests()) {
-        let is_root = evaluation.manifests.reasons(place).iter().any(|reason| !matches!(reason, Reason::WithRoot(_)));
-        if evaluation.manifests.goes(place) && is_root {
-            entry(out, "delete", &image_line(context, place), &sentences(context, evaluation.manifests.reasons(place)));
-            if let Some(along) = along.get(&manifest.digest) {
-                write_line(out, 10, &format!("and {} that only it needed", counted(*along, "manifest", "manifests")));
-            }
+    for step in steps.deletes.iter().filter(|step| !matches!(step.cause, Cause::Image(_))) {
+        let Some(place) = context.contents.find(step.digest) else { continue };
+        entry(out, "delete", &image_line(context, place), &sentences(context, evaluation.manifests.reasons(place)));
+        if let Some(along) = along.get(&step.digest) {
+            write_line(out, 10, &format!("and {} that only it needed", counted(*along, "manifest", "manifests")));
         }
     }
     match detail {
@@ -123,16 +121,23 @@ fn reasons_for_image(context: &Context<'_>, evaluation: &Evaluation, manifest: u
 }
 
 fn kept_one_by_one(out: &mut String, context: &Context<'_>, evaluation: &Evaluation) {
-    for place in (0_u32..).take(context.contents.manifests().len()).filter(|place| !evaluation.manifests.goes(*place)) {
+    for place in kept_newest_first(context, evaluation) {
         entry(out, "keep", &image_line(context, place), &sentences(context, &reasons_for_image(context, evaluation, place)));
     }
+}
+
+fn kept_newest_first(context: &Context<'_>, evaluation: &Evaluation) -> Vec<u32> {
+    let places = (0_u32..).take(context.contents.manifests().len());
+    let mut kept: Vec<u32> = places.filter(|place| !evaluation.manifests.goes(*place)).collect();
+    kept.sort_by_key(|place| std::cmp::Reverse(context.contents.manifests()[*place as usize].updated_at));
+    kept
 }
 
 /// One line for each reason that images stay for, with a few of their names.
 fn kept_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluation) {
     let mut by_reason: BTreeMap<String, (u32, Vec<String>)> = BTreeMap::new();
     let mut needed = 0;
-    for place in (0_u32..).take(context.contents.manifests().len()).filter(|place| !evaluation.manifests.goes(*place)) {
+    for place in kept_newest_first(context, evaluation) {
         let reasons = reasons_for_image(context, evaluation, place);
         let derived = |reason: &Reason| matches!(reason, Reason::ChildOf(_) | Reason::ReferrerOf(_) | Reason::CompanionOf(_));
         if reasons.iter().all(derived) {
