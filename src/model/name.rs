@@ -4,10 +4,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Digest;
+
 /// Longest repository name the OCI distribution specification leaves room for, in characters.
 const REPOSITORY_NAME_MAX_LENGTH: usize = 255;
 /// Longest tag of the OCI distribution specification, in characters.
 const TAG_NAME_MAX_LENGTH: usize = 128;
+/// Suffixes of companion tags, beside the bare form of the OCI referrers tag schema (cosign: signature, attestation, SBOM).
+const COMPANION_SUFFIXES: [&str; 4] = ["", ".sig", ".att", ".sbom"];
 
 /// A text that is no name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +94,15 @@ impl TagName {
     }
 }
 
+impl TagName {
+    /// The subject that a well-formed companion tag (`sha256-<hex>`, `.sig`, `.att`, `.sbom`) names; None: an ordinary tag.
+    pub fn companion_subject(&self) -> Option<Digest> {
+        let rest = self.0.strip_prefix("sha256-")?;
+        let (hex, suffix) = rest.split_at_checked(64)?;
+        COMPANION_SUFFIXES.contains(&suffix).then(|| Digest::from_hex(hex)).flatten()
+    }
+}
+
 macro_rules! shown_as_text {
     ($($name:ident),*) => {$(
         impl $name {
@@ -135,6 +148,18 @@ mod tests {
         }
         for bad in ["", ".a", "-a", "a/b", "a b", "a\u{1b}[31m", "a\n", &"x".repeat(129)] {
             assert!(TagName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_well_formed_companion_tags_name_a_subject() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let subject = |text: &str| TagName::parse(text).expect("a tag").companion_subject();
+        for suffix in COMPANION_SUFFIXES {
+            assert_eq!(subject(&format!("sha256-{hex}{suffix}")), Digest::from_hex(hex), "{suffix}");
+        }
+        for tag in [format!("sha256-{hex}.other"), format!("sha256-{}", &hex[1..]), format!("x-sha256-{hex}"), "sha256-1".to_owned()] {
+            assert_eq!(subject(&tag), None, "{tag}");
         }
     }
 }

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use crate::acr::{Client, Order};
 use crate::model::{Digest, RepositoryName};
 
-use super::super::evaluate::companion_subject;
 use super::super::plan::Newest;
 use super::Stopped;
 
@@ -46,7 +45,7 @@ pub(super) async fn newly_needed(client: &Client, name: &RepositoryName, newest:
     }
     for tag in new {
         needed.insert(tag.digest);
-        needed.extend(companion_subject(&tag.name));
+        needed.extend(tag.name.companion_subject());
     }
     Ok(needed)
 }

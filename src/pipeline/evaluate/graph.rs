@@ -1,9 +1,6 @@
 //! Which manifest holds which: an index its children, a subject its referrers and companions. Knows no policy and no time.
 
-use crate::model::{Contents, Digest, TagName};
-
-/// Suffixes of companion tags, beside the bare form of the OCI referrers tag schema (cosign: signature, attestation, SBOM).
-const COMPANION_SUFFIXES: [&str; 4] = ["", ".sig", ".att", ".sbom"];
+use crate::model::Contents;
 
 /// How a holder holds what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,13 +30,6 @@ pub struct Graph {
     companion_tags: Vec<u32>,
 }
 
-/// The subject that a well-formed companion tag names.
-pub fn companion_subject(tag: &TagName) -> Option<Digest> {
-    let rest = tag.as_str().strip_prefix("sha256-")?;
-    let (hex, suffix) = rest.split_at_checked(64)?;
-    COMPANION_SUFFIXES.contains(&suffix).then(|| Digest::from_hex(hex)).flatten()
-}
-
 impl Graph {
     pub(super) fn new(contents: &Contents) -> Self {
         let mut holds = Vec::new();
@@ -53,7 +43,7 @@ impl Graph {
         }
         let mut companion_tags = Vec::new();
         for (place, tag) in (0_u32..).zip(contents.tags()) {
-            if let Some(subject) = companion_subject(&tag.name) {
+            if let Some(subject) = tag.name.companion_subject() {
                 companion_tags.push(place);
                 holds.extend(contents.find(subject).map(|subject| (subject, contents.owner_of(place), Hold::Companion)));
             }
@@ -110,22 +100,5 @@ impl Adjacency {
         let bounds = (self.starts.get(manifest as usize), self.starts.get(manifest as usize + 1));
         let (Some(start), Some(end)) = bounds else { return &[] };
         &self.ends[*start as usize..*end as usize]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_well_formed_companion_tags_name_a_subject() {
-        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let subject = |text: String| companion_subject(&TagName::parse(&text).expect("a tag"));
-        for suffix in COMPANION_SUFFIXES {
-            assert_eq!(subject(format!("sha256-{hex}{suffix}")), Digest::from_hex(hex), "{suffix}");
-        }
-        for tag in [format!("sha256-{hex}.other"), format!("sha256-{}", &hex[1..]), format!("x-sha256-{hex}"), "sha256-1".to_owned()] {
-            assert_eq!(subject(tag.clone()), None, "{tag}");
-        }
     }
 }

@@ -17,7 +17,7 @@ use reach::Fate;
 use verdict::BitSet;
 use view::View;
 
-pub use graph::{End, Graph, Hold, companion_subject};
+pub use graph::{End, Graph, Hold};
 pub use locks::{LockDecision, LockPlace};
 pub use verdict::{Reason, RuleRef, Verdicts};
 

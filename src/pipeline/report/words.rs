@@ -32,7 +32,7 @@ impl Context<'_> {
     pub fn manifest(&self, manifest: u32) -> String {
         let digest = self.contents.manifests()[manifest as usize].digest;
         let tag = self.contents.tags_of(manifest).iter().map(|tag| &self.contents.tags()[*tag as usize].name);
-        let ordinary = tag.filter(|name| super::super::evaluate::companion_subject(name).is_none()).min();
+        let ordinary = tag.filter(|name| name.companion_subject().is_none()).min();
         ordinary.map_or_else(|| short(digest), |name| format!("{name} ({})", digest.short()))
     }
 
