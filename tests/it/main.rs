@@ -2,6 +2,7 @@
 
 mod architecture;
 mod client;
+mod emulator;
 mod examples;
 mod support;
 mod transport;
