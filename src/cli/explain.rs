@@ -88,10 +88,8 @@ fn find(contents: &Contents, image: &Image) -> Result<u32, Failure> {
             contents.find(*digest).ok_or_else(|| Failure::unusable(format!("there is no manifest {digest} in {repository}")))
         }
         Version::Tag(name) => {
-            let place = contents.tags().binary_search_by(|tag| tag.name.cmp(name));
-            let digest = place.map(|place| contents.tags()[place].digest);
-            let digest = digest.map_err(|_| Failure::unusable(format!("there is no tag {name} in {repository}")))?;
-            contents.find(digest).ok_or_else(|| Failure::unusable(format!("there is no manifest {digest} in {repository}")))
+            let tag = contents.find_tag(name).ok_or_else(|| Failure::unusable(format!("there is no tag {name} in {repository}")))?;
+            Ok(contents.owner_of(tag))
         }
     }
 }

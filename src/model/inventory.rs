@@ -1,5 +1,7 @@
 //! What was found in a registry at one moment, complete or saying what is missing. Does not know how it was read.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 
 use super::{Digest, Locks, MediaType, RegistryName, RepositoryName, TagName};
@@ -48,8 +50,7 @@ pub struct Contents {
     tags: Vec<Tag>,
     /// The manifest of each tag.
     owners: Vec<u32>,
-    /// `tags_by_manifest[tag_starts[m]..tag_starts[m + 1]]` are the tags of manifest `m`, by name.
-    tags_by_manifest: Vec<u32>,
+    /// `tags[tag_starts[m]..tag_starts[m + 1]]` are the tags of manifest `m`.
     tag_starts: Vec<u32>,
 }
 
@@ -134,7 +135,8 @@ impl References {
 }
 
 impl Contents {
-    /// Puts manifests in order of digest and tags in order of name, and joins them.
+    /// Puts manifests in order of digest, and tags in order of their manifests and then of their names: whoever walks through the
+    /// manifests walks through the tags beside them, which is what makes a million of them quick.
     ///
     /// # Errors
     /// A manifest or tag listed twice, and a tag whose manifest is not listed: each means that the listing was not one
@@ -149,12 +151,17 @@ impl Contents {
         for pair in tags.windows(2).filter(|pair| pair[0].name == pair[1].name) {
             gaps.push(Gap(format!("tag {} is listed twice", pair[0].name)));
         }
+        tags.sort_unstable_by(|left, right| left.digest.cmp(&right.digest).then_with(|| left.name.cmp(&right.name)));
         let mut owners = Vec::with_capacity(tags.len());
+        let mut manifest = 0;
         for tag in &tags {
-            match manifests.binary_search_by_key(&tag.digest, |manifest| manifest.digest) {
-                Ok(manifest) => owners.push(index(manifest)),
-                Err(_) => gaps.push(Gap(format!("tag {} points at {}, which is not listed", tag.name, tag.digest))),
+            while manifests.get(manifest).is_some_and(|manifest| manifest.digest < tag.digest) {
+                manifest += 1;
             }
+            if manifests.get(manifest).is_none_or(|manifest| manifest.digest != tag.digest) {
+                gaps.push(Gap(format!("tag {} points at {}, which is not listed", tag.name, tag.digest)));
+            }
+            owners.push(index(manifest));
         }
         if !gaps.is_empty() {
             return Err(gaps);
@@ -166,14 +173,7 @@ impl Contents {
         for manifest in 0..manifests.len() {
             tag_starts[manifest + 1] += tag_starts[manifest];
         }
-        let mut next = tag_starts.clone();
-        let mut tags_by_manifest = vec![0; tags.len()];
-        for (tag, owner) in owners.iter().enumerate() {
-            let place = &mut next[*owner as usize];
-            tags_by_manifest[*place as usize] = index(tag);
-            *place += 1;
-        }
-        Ok(Self { manifests, tags, owners, tags_by_manifest, tag_starts })
+        Ok(Self { manifests, tags, owners, tag_starts })
     }
 
     /// The manifests and the tags, to be changed and put together again.
@@ -186,7 +186,7 @@ impl Contents {
         &self.manifests
     }
 
-    /// The tags, by name.
+    /// The tags, by manifest and then by name.
     pub fn tags(&self) -> &[Tag] {
         &self.tags
     }
@@ -202,9 +202,19 @@ impl Contents {
     }
 
     /// The places in [`Self::tags`] of the tags of the manifest at `manifest`, by name.
-    pub fn tags_of(&self, manifest: u32) -> &[u32] {
-        let manifest = manifest as usize;
-        &self.tags_by_manifest[self.tag_starts[manifest] as usize..self.tag_starts[manifest + 1] as usize]
+    pub fn tags_of(&self, manifest: u32) -> Range<u32> {
+        self.tag_starts[manifest as usize]..self.tag_starts[manifest as usize + 1]
+    }
+
+    /// The tags of the manifest at `manifest`, by name.
+    pub fn tagged(&self, manifest: u32) -> &[Tag] {
+        let Range { start, end } = self.tags_of(manifest);
+        &self.tags[start as usize..end as usize]
+    }
+
+    /// The place in [`Self::tags`] of the tag of this name. Looks at every tag: for a question, not for a loop.
+    pub fn find_tag(&self, name: &TagName) -> Option<u32> {
+        self.tags.iter().position(|tag| tag.name == *name).map(index)
     }
 }
 
@@ -239,8 +249,7 @@ mod tests {
     fn tags_are_joined_to_their_manifests_whatever_the_order() {
         let contents =
             Contents::new(vec![manifest(3), manifest(1), manifest(2)], vec![tag("z", 1), tag("b", 3), tag("a", 1)]).expect("consistent");
-        let names =
-            |place: u32| -> Vec<&str> { contents.tags_of(place).iter().map(|tag| contents.tags()[*tag as usize].name.as_str()).collect() };
+        let names = |place: u32| -> Vec<&str> { contents.tagged(place).iter().map(|tag| tag.name.as_str()).collect() };
         assert_eq!(names(0), ["a", "z"]);
         assert!(names(1).is_empty());
         assert_eq!(names(2), ["b"]);

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::Digest;
 
 /// Longest repository name the OCI distribution specification leaves room for, in characters.
@@ -76,9 +78,11 @@ fn is_path_component(component: &str) -> bool {
         .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-'))
 }
 
-/// A tag, e.g. `1.4.2`: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`, OCI distribution specification.
+/// A tag, e.g. `1.4.2`, kept inline when it is short, as most are: a million tags are then no million allocations.
+///
+///  `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`, OCI distribution specification.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TagName(Box<str>);
+pub struct TagName(SmolStr);
 
 impl TagName {
     /// Reads a tag.
@@ -88,7 +92,7 @@ impl TagName {
             && text.bytes().next().is_some_and(word)
             && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-');
         if good {
-            return Ok(Self(text.into()));
+            return Ok(Self(SmolStr::new(text)));
         }
         Err(InvalidName::new("tag", text, "a letter, digit or '_', then up to 127 letters, digits, '.', '_' or '-'"))
     }

@@ -41,10 +41,15 @@ pub(super) fn newest(view: &View<'_>, slotless: &BitSet) -> Vec<BitSet> {
 
 /// The images that survive because the repository keeps at least so many: the newest, whatever else holds them.
 pub(super) fn at_least(view: &View<'_>) -> BitSet {
+    let images = view.places().filter(|manifest| view.is_image(*manifest)).filter_map(|manifest| rank_of_image(view, manifest));
+    first_manifests(view, view.keep_at_least as usize, images)
+}
+
+fn first_manifests(view: &View<'_>, wanted: usize, entries: impl Iterator<Item = Entry>) -> BitSet {
+    let mut first = First::new(wanted, |left: &Entry, right: &Entry| compare(view, OrderBy::Time, left, right));
+    entries.for_each(|entry| first.offer(entry));
     let mut chosen = BitSet::new(view.contents.manifests().len());
-    let mut images: Vec<Entry> =
-        view.places().filter(|manifest| view.is_image(*manifest)).filter_map(|manifest| rank_of_image(view, manifest)).collect();
-    for entry in take_first(&mut images, view.keep_at_least as usize, |left, right| compare(view, OrderBy::Time, left, right)) {
+    for entry in first.take() {
         chosen.insert(entry.manifest as usize);
     }
     chosen
@@ -61,44 +66,39 @@ fn rank_of_image(view: &View<'_>, manifest: u32) -> Option<Entry> {
 }
 
 fn newest_untagged(view: &View<'_>, slotless: &BitSet, count: &Count) -> BitSet {
-    let mut chosen = BitSet::new(view.contents.manifests().len());
     let counted = view.places().filter(|manifest| view.is_untagged_image(*manifest) && !slotless.contains(*manifest as usize));
-    let mut entries: Vec<Entry> = counted.filter_map(|manifest| rank_of_image(view, manifest)).collect();
-    for entry in take_first(&mut entries, slots(count), |left, right| compare(view, OrderBy::Time, left, right)) {
-        chosen.insert(entry.manifest as usize);
-    }
-    chosen
+    first_manifests(view, slots(count), counted.filter_map(|manifest| rank_of_image(view, manifest)))
 }
 
 /// An image counts once in each group that it belongs to, by its best matching tag there; where it is among the first, all its
 /// matching tags of that group are chosen: people count images, not names.
 fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count: &Count, pattern: &TagPattern) -> BitSet {
-    let mut groups: BTreeMap<Group, Vec<Entry>> = BTreeMap::new();
+    let order = |left: &Entry, right: &Entry| compare(view, count.order_by, left, right);
+    let mut groups: BTreeMap<Group, First<_>> = BTreeMap::new();
+    let mut best: Vec<(Group, Entry)> = Vec::new();
     for manifest in view.places().filter(|manifest| !slotless.contains(*manifest as usize)) {
-        let matching = view.contents.tags_of(manifest).iter().copied().filter(|tag| speaker.matches.contains(*tag as usize));
-        let mut best: Vec<(Group, Entry)> = Vec::new();
-        for tag in matching {
+        for tag in view.contents.tags_of(manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
             let Moment::At(moment) = view.tag_moment(tag) else { continue };
             let name = view.tag(tag).name.as_str();
             let version = (count.order_by == OrderBy::Version).then(|| read_version(name)).flatten();
             let entry = Entry { moment, version, tag: Some(tag), manifest };
             let group = group_of(&count.per, pattern, name);
             match best.iter_mut().find(|(known, _)| *known == group) {
-                Some((_, known)) if compare(view, count.order_by, &entry, known).is_lt() => *known = entry,
+                Some((_, known)) if order(&entry, known).is_lt() => *known = entry,
                 Some(_) => {}
                 None => best.push((group, entry)),
             }
         }
-        for (group, entry) in best {
-            groups.entry(group).or_default().push(entry);
+        for (group, entry) in best.drain(..) {
+            groups.entry(group).or_insert_with(|| First::new(slots(count), order)).offer(entry);
         }
     }
     let mut chosen = BitSet::new(view.contents.tags().len());
-    for (group, mut entries) in groups {
-        for entry in take_first(&mut entries, slots(count), |left, right| compare(view, count.order_by, left, right)) {
-            for tag in view.contents.tags_of(entry.manifest).iter().filter(|tag| speaker.matches.contains(**tag as usize)) {
-                if group_of(&count.per, pattern, view.tag(*tag).name.as_str()) == group {
-                    chosen.insert(*tag as usize);
+    for (group, first) in groups {
+        for entry in first.take() {
+            for tag in view.contents.tags_of(entry.manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
+                if group_of(&count.per, pattern, view.tag(tag).name.as_str()) == group {
+                    chosen.insert(tag as usize);
                 }
             }
         }
@@ -132,14 +132,38 @@ fn compare(view: &View<'_>, order_by: OrderBy, left: &Entry, right: &Entry) -> O
     first.then_with(by_name).then_with(by_digest)
 }
 
-/// The first `wanted` entries, in no particular order: selecting is linear where sorting is not.
-fn take_first(entries: &mut [Entry], wanted: usize, compare: impl Fn(&Entry, &Entry) -> Ordering) -> &[Entry] {
-    if wanted == 0 {
-        return &[];
+/// Keeps the first so many of what it is offered, in no particular order. It never holds more than twice as many, and selects
+/// in linear time where sorting would not.
+struct First<F> {
+    wanted: usize,
+    order: F,
+    entries: Vec<Entry>,
+}
+
+impl<F: Fn(&Entry, &Entry) -> Ordering> First<F> {
+    fn new(wanted: usize, order: F) -> Self {
+        Self { wanted, order, entries: Vec::new() }
     }
-    if wanted < entries.len() {
-        entries.select_nth_unstable_by(wanted, compare);
-        return &entries[..wanted];
+
+    fn offer(&mut self, entry: Entry) {
+        if self.wanted == 0 {
+            return;
+        }
+        self.entries.push(entry);
+        if self.wanted.saturating_mul(2) <= self.entries.len() {
+            self.cut();
+        }
     }
-    entries
+
+    fn cut(&mut self) {
+        if self.wanted < self.entries.len() {
+            self.entries.select_nth_unstable_by(self.wanted, &self.order);
+            self.entries.truncate(self.wanted);
+        }
+    }
+
+    fn take(mut self) -> Vec<Entry> {
+        self.cut();
+        self.entries
+    }
 }

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Contents, Level, Manifest, References, Tag};
-use crate::policy::{Action, Count, Delete, Rule, Selector};
+use crate::policy::{Action, Count, Delete, Rule, Selector, TagPattern};
 
 use super::Question;
 use super::graph::{Graph, Hold};
@@ -34,6 +34,8 @@ pub(super) struct View<'a> {
     pub(super) keep_at_least: u32,
     /// Manifests with a tag that a lock rule chooses: held like locked ones, whether the lock is closed yet or not.
     lock_ruled: BitSet,
+    /// Manifests that hold themselves, keep_at_least apart: asked often, found once.
+    held: BitSet,
     question: Question<'a>,
     min_age: SignedDuration,
     has_delete_rule: bool,
@@ -52,17 +54,18 @@ impl<'a> View<'a> {
                 };
                 if speaks {
                     let reference = RuleRef { policy: policy_place, rule: rule_place };
-                    let matches = matching_tags(question.contents, &graph, selector_of(&rule.action));
-                    speakers.push(Speaker { reference, rule, matches });
+                    speakers.push(Speaker { reference, rule, matches: BitSet::new(question.contents.tags().len()) });
                 }
             }
         }
+        match_tags(question.contents, &graph, &mut speakers);
         let mut lock_ruled = BitSet::new(question.contents.manifests().len());
         for speaker in speakers.iter().filter(|speaker: &&Speaker<'_>| matches!(speaker.rule.action, Action::Lock(_))) {
             speaker.matches.iter().for_each(|tag| lock_ruled.insert(question.contents.owner_of(tag) as usize));
         }
         let acting = question.policies[question.acting];
-        Self {
+        let mut view = Self {
+            held: BitSet::new(question.contents.manifests().len()),
             lock_ruled,
             contents: question.contents,
             graph,
@@ -72,7 +75,11 @@ impl<'a> View<'a> {
             min_age: acting.limits.min_age,
             has_delete_rule: acting.rules.iter().any(|rule| matches!(rule.action, Action::Delete(_))),
             question: *question,
+        };
+        for manifest in view.places().filter(|manifest| view.holds_itself(*manifest)).collect::<Vec<_>>() {
+            view.held.insert(manifest as usize);
         }
+        view
     }
 
     /// The places of all manifests.
@@ -90,7 +97,7 @@ impl<'a> View<'a> {
 
     /// The tags of a manifest that are not companion tags.
     pub(super) fn ordinary_tags(&self, manifest: u32) -> impl Iterator<Item = u32> + '_ {
-        self.contents.tags_of(manifest).iter().copied().filter(|tag| !self.graph.is_companion_tag(*tag))
+        self.contents.tags_of(manifest).filter(|tag| !self.graph.is_companion_tag(*tag))
     }
 
     fn has_ordinary_tag(&self, manifest: u32) -> bool {
@@ -172,8 +179,8 @@ impl<'a> View<'a> {
         }
         reasons.extend(self.age_reason(self.manifest_moment(manifest)));
         // An ordinary tag's time speaks for the tag; a companion tag has no verdict of its own, so it speaks for the manifest.
-        let companions = self.contents.tags_of(manifest).iter().filter(|tag| self.graph.is_companion_tag(**tag));
-        let of_companions = companions.filter_map(|tag| self.age_reason(self.tag_moment(*tag)));
+        let companions = self.contents.tags_of(manifest).filter(|tag| self.graph.is_companion_tag(*tag));
+        let of_companions = companions.filter_map(|tag| self.age_reason(self.tag_moment(tag)));
         for reason in of_companions {
             if !reasons.contains(&reason) {
                 reasons.push(reason);
@@ -185,29 +192,33 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn is_held(&self, manifest: u32, at_least: &BitSet) -> bool {
-        let own_age = self.age_reason(self.manifest_moment(manifest)).is_some();
-        let place = manifest as usize;
-        if own_age || at_least.contains(place) || self.lock_ruled.contains(place) || self.lock_levels(manifest).next().is_some() {
-            return true;
-        }
-        self.manifest(manifest).references == References::Ghost
-            || (self.contents.tags_of(manifest).iter())
-                .any(|tag| self.graph.is_companion_tag(*tag) && self.age_reason(self.tag_moment(*tag)).is_some())
+        self.held.contains(manifest as usize) || at_least.contains(manifest as usize)
+    }
+
+    fn holds_itself(&self, manifest: u32) -> bool {
+        let young_companion = || {
+            let companions = self.contents.tags_of(manifest).filter(|tag| self.graph.is_companion_tag(*tag));
+            companions.map(|tag| self.tag_moment(tag)).any(|moment| self.age_reason(moment).is_some())
+        };
+        self.age_reason(self.manifest_moment(manifest)).is_some()
+            || self.lock_ruled.contains(manifest as usize)
+            || self.lock_levels(manifest).next().is_some()
+            || self.manifest(manifest).references == References::Ghost
+            || young_companion()
     }
 
     /// Any lock on the repository, the manifest or any of its tags holds the manifest and all its tags.
     fn lock_levels(&self, manifest: u32) -> impl Iterator<Item = Level> + '_ {
         let repository = self.question.repository_locks.protects().then_some(Level::Repository);
         let own = self.manifest(manifest).locks.protects().then_some(Level::Manifest);
-        let tag = self.contents.tags_of(manifest).iter().any(|tag| self.tag(*tag).locks.protects()).then_some(Level::Tag);
+        let tag = self.contents.tagged(manifest).iter().any(|tag| tag.locks.protects()).then_some(Level::Tag);
         [repository, own, tag].into_iter().flatten()
     }
 
     /// The lock rules that choose a tag of the manifest.
     fn lock_rules(&self, manifest: u32) -> impl Iterator<Item = RuleRef> + '_ {
         let locking = self.speakers.iter().filter(|speaker| matches!(speaker.rule.action, Action::Lock(_)));
-        let chooses =
-            move |speaker: &&Speaker<'_>| self.contents.tags_of(manifest).iter().any(|tag| speaker.matches.contains(*tag as usize));
+        let chooses = move |speaker: &&Speaker<'_>| self.contents.tags_of(manifest).any(|tag| speaker.matches.contains(tag as usize));
         locking.filter(chooses).map(|speaker| speaker.reference)
     }
 
@@ -410,14 +421,19 @@ pub(super) fn count_in(action: &Action) -> Option<&Count> {
     }
 }
 
-fn matching_tags(contents: &Contents, graph: &Graph, selector: &Selector) -> BitSet {
-    let mut matches = BitSet::new(contents.tags().len());
-    if let Selector::Tags(pattern) = selector {
-        for (place, tag) in (0_u32..).zip(contents.tags()) {
-            if !graph.is_companion_tag(place) && pattern.matches(tag.name.as_str()) {
+/// Matches every tag against every rule, tag by tag: each name is fetched from memory once, however many rules there are.
+fn match_tags(contents: &Contents, graph: &Graph, speakers: &mut [Speaker<'_>]) {
+    let mut on_tags: Vec<(&TagPattern, &mut BitSet)> = Vec::new();
+    for Speaker { reference: _, rule, matches } in speakers {
+        if let Selector::Tags(pattern) = selector_of(&rule.action) {
+            on_tags.push((pattern, matches));
+        }
+    }
+    for (place, tag) in (0_u32..).zip(contents.tags()).filter(|(place, _)| !graph.is_companion_tag(*place)) {
+        for (pattern, matches) in &mut on_tags {
+            if pattern.matches(tag.name.as_str()) {
                 matches.insert(place as usize);
             }
         }
     }
-    matches
 }

@@ -1,7 +1,7 @@
 //! A second opinion on a plan, with code of its own: it shares no line with `evaluate` beyond the inventory and the policies.
 //! A finding is a bug of this program, never a fault of the world, and nothing is applied in a repository that has one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::model::{Contents, Digest, Locks, Manifest, References, Tag};
 use crate::policy::{Action, Policy, Selector};
 
-use super::Steps;
+use super::{Steps, UntagStep};
 
 /// What a plan for one repository is held against.
 #[derive(Debug, Clone, Copy)]
@@ -64,32 +64,50 @@ impl Findings {
 
 struct World<'a> {
     audit: Audit<'a>,
-    /// With their places in the plan.
-    deleted: HashMap<Digest, usize>,
+    /// For each manifest of the contents its place in the plan's deletes.
+    deleted: Vec<Option<u32>>,
     untagged: BTreeSet<&'a str>,
 }
 
 impl<'a> World<'a> {
     fn new(audit: &Audit<'a>, steps: &'a Steps) -> Self {
-        Self {
-            audit: *audit,
-            deleted: steps.deletes.iter().enumerate().map(|(place, step)| (step.digest, place)).collect(),
-            untagged: steps.untags.iter().map(|step| step.tag.name.as_str()).collect(),
+        let mut deleted = vec![None; audit.contents.manifests().len()];
+        for (place, step) in (0_u32..).zip(&steps.deletes) {
+            if let Some(manifest) = audit.contents.find(step.digest) {
+                deleted[manifest as usize] = Some(place);
+            }
         }
+        Self { audit: *audit, deleted, untagged: steps.untags.iter().map(|step| step.tag.name.as_str()).collect() }
     }
 
     fn manifest(&self, digest: Digest) -> Option<&'a Manifest> {
         self.audit.contents.find(digest).map(|place| &self.audit.contents.manifests()[place as usize])
     }
 
-    fn tag(&self, name: &str) -> Option<&'a Tag> {
-        let tags = self.audit.contents.tags();
-        tags.binary_search_by(|tag| tag.name.as_str().cmp(name)).ok().map(|place| &tags[place])
+    /// Where in the plan a manifest is deleted.
+    fn deleted(&self, digest: Digest) -> Option<usize> {
+        let place = self.audit.contents.find(digest).and_then(|manifest| self.deleted[manifest as usize])?;
+        usize::try_from(place).ok()
     }
 
-    fn tags_of(&self, digest: Digest) -> Vec<&'a Tag> {
-        let places = self.audit.contents.find(digest).map_or(&[][..], |manifest| self.audit.contents.tags_of(manifest));
-        places.iter().map(|tag| &self.audit.contents.tags()[*tag as usize]).collect()
+    fn goes(&self, digest: Digest) -> bool {
+        self.deleted(digest).is_some()
+    }
+
+    /// The tag that a step means: the one of this name on this manifest.
+    fn tag_on(&self, digest: Digest, name: &str) -> Option<&'a Tag> {
+        self.tags_of(digest).iter().find(|tag| tag.name.as_str() == name)
+    }
+
+    fn tags_of(&self, digest: Digest) -> &'a [Tag] {
+        self.audit.contents.find(digest).map_or(&[], |manifest| self.audit.contents.tagged(manifest))
+    }
+
+    /// The manifests that go, or those that stay, each with its tags.
+    fn manifests(&self, going: bool) -> impl Iterator<Item = (&'a Manifest, &'a [Tag])> + '_ {
+        let all = (0_u32..).zip(self.audit.contents.manifests()).zip(&self.deleted);
+        let chosen = all.filter(move |(_, deleted)| deleted.is_some() == going);
+        chosen.map(|((place, manifest), _)| (manifest, self.audit.contents.tagged(place)))
     }
 
     fn is_locked(&self, digest: Digest) -> bool {
@@ -99,32 +117,33 @@ impl<'a> World<'a> {
 
     /// S2, S5: every step names what the listing has, all of its tags and nothing locked.
     fn known_and_free(&self, steps: &Steps, findings: &mut Findings) {
-        if self.deleted.len() != steps.deletes.len() {
-            findings.add("S5", "a manifest is deleted twice".to_owned());
+        if self.deleted.iter().flatten().count() != steps.deletes.len() {
+            findings.add("S5", "a manifest is deleted twice, or one that is not listed".to_owned());
         }
+        let relocked: BTreeSet<Digest> = steps.locks.iter().map(|lock| lock.digest).collect();
         for step in &steps.deletes {
-            let listed: Vec<&str> = self.tags_of(step.digest).iter().map(|tag| tag.name.as_str()).collect();
-            let planned: Vec<&str> = step.tags.iter().map(|tag| tag.name.as_str()).collect();
-            if listed != planned {
+            let listed = self.tags_of(step.digest).iter().map(|tag| tag.name.as_str());
+            let planned = step.tags.iter().map(|tag| tag.name.as_str());
+            if !listed.clone().eq(planned.clone()) {
+                let (listed, planned): (Vec<&str>, Vec<&str>) = (listed.collect(), planned.collect());
                 findings.add("S5", format!("{} has the tags {listed:?}, the plan expects {planned:?}", step.digest));
             }
             if self.is_locked(step.digest) {
                 findings.add("S2", format!("{} is locked or not listed", step.digest));
             }
-            let opened = steps.locks.iter().any(|lock| lock.digest == step.digest);
-            if opened {
+            if relocked.contains(&step.digest) {
                 findings.add("S2", format!("{} is deleted and its lock changed in one plan", step.digest));
             }
         }
         for step in &steps.untags {
             let name = step.tag.name.as_str();
-            if self.tag(name).is_none_or(|tag| tag.digest != step.digest) {
+            if self.tag_on(step.digest, name).is_none() {
                 findings.add("S5", format!("tag {name} does not point at {}", step.digest));
             }
             if self.is_locked(step.digest) {
                 findings.add("S2", format!("tag {name} or its manifest is locked"));
             }
-            if self.deleted.contains_key(&step.digest) {
+            if self.goes(step.digest) {
                 findings.add("S5", format!("tag {name} is removed beside its manifest"));
             }
         }
@@ -141,27 +160,28 @@ impl<'a> World<'a> {
                 findings.add("S6", format!("{} is younger than the age floor, or its age is not known", step.digest));
             }
         }
-        for step in steps.untags.iter().filter(|step| self.tag(step.tag.name.as_str()).is_none_or(|tag| is_young(tag.updated_at))) {
-            findings.add("S6", format!("tag {} is younger than the age floor, or its age is not known", step.tag.name));
+        for UntagStep { tag, digest, cause: _ } in &steps.untags {
+            if self.tag_on(*digest, tag.name.as_str()).is_none_or(|tag| is_young(tag.updated_at)) {
+                findings.add("S6", format!("tag {} is younger than the age floor, or its age is not known", tag.name));
+            }
         }
     }
 
     /// S3, S4: what stays keeps its children, its subject, its referrers and its companions, as far as they exist.
     fn survivors_are_whole(&self, findings: &mut Findings) {
-        let goes = |digest: &Digest| self.deleted.contains_key(digest);
-        for manifest in self.audit.contents.manifests().iter().filter(|manifest| !goes(&manifest.digest)) {
-            for child in manifest.references.children().iter().filter(|child| goes(child)) {
+        for (manifest, _) in self.manifests(false) {
+            for child in manifest.references.children().iter().filter(|child| self.goes(**child)) {
                 findings.add("S3", format!("{} stays, but its child {child} goes", manifest.digest));
             }
-            if let Some(subject) = manifest.references.subject().filter(goes) {
+            if let Some(subject) = manifest.references.subject().filter(|subject| self.goes(*subject)) {
                 findings.add("S4", format!("{} stays, but its subject {subject} goes", manifest.digest));
             }
         }
-        for manifest in self.audit.contents.manifests().iter().filter(|manifest| goes(&manifest.digest)) {
+        for (manifest, tags) in self.manifests(true) {
             let subject = manifest.references.subject();
-            let by_tag = self.tags_of(manifest.digest).into_iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
+            let by_tag = tags.iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
             for subject in subject.into_iter().chain(by_tag) {
-                if subject != manifest.digest && self.manifest(subject).is_some() && !goes(&subject) {
+                if subject != manifest.digest && self.manifest(subject).is_some() && !self.goes(subject) {
                     findings.add("S4", format!("{} goes, but its subject {subject} stays", manifest.digest));
                 }
             }
@@ -174,16 +194,16 @@ impl<'a> World<'a> {
             let Some(manifest) = self.manifest(step.digest) else { continue };
             let held = manifest.references.children().iter().filter(|child| **child != step.digest);
             for child in held {
-                if let Some(child_place) = self.deleted.get(child) {
-                    if *child_place < place {
+                if let Some(child_place) = self.deleted(*child) {
+                    if child_place < place {
                         findings.add("S3", format!("{child} goes before {}, which lists it", step.digest));
-                    } else if !steps.deletes[*child_place].after.contains(&step.digest) {
+                    } else if !steps.deletes[child_place].after.contains(&step.digest) {
                         findings.add("S3", format!("{child} does not wait for {}, which lists it", step.digest));
                     }
                 }
             }
-            let subject_place = manifest.references.subject().and_then(|subject| self.deleted.get(&subject));
-            if subject_place.is_some_and(|subject_place| place < *subject_place) {
+            let subject_place = manifest.references.subject().and_then(|subject| self.deleted(subject));
+            if subject_place.is_some_and(|subject_place| place < subject_place) {
                 findings.add("S4", format!("{} goes before its subject", step.digest));
             }
         }
@@ -226,17 +246,16 @@ impl<'a> World<'a> {
             held.extend(manifest.references.children().iter().filter(|child| **child != manifest.digest));
             held.extend(manifest.references.subject().filter(|subject| self.manifest(*subject).is_some()).map(|_| manifest.digest));
         }
-        let is_image = |manifest: &&Manifest| {
-            let tags = self.tags_of(manifest.digest);
+        let is_image = |(manifest, tags): &(&Manifest, &[Tag])| {
             let ordinary = tags.iter().any(|tag| subject_by_tag(tag.name.as_str()).is_none());
             manifest.references != References::Ghost
                 && manifest.updated_at.is_some()
                 && (ordinary || tags.is_empty() && !held.contains(&manifest.digest))
         };
-        let images: Vec<&Manifest> = self.audit.contents.manifests().iter().filter(is_image).collect();
-        let left = images.iter().filter(|manifest| !self.deleted.contains_key(&manifest.digest)).count();
-        if left < wanted.min(images.len()) {
-            findings.add("L11", format!("{left} of {} images are left, at least {wanted} were promised", images.len()));
+        let left = self.manifests(false).filter(is_image).count();
+        let images = left + self.manifests(true).filter(is_image).count();
+        if left < wanted.min(images) {
+            findings.add("L11", format!("{left} of {images} images are left, at least {wanted} were promised"));
         }
     }
 }

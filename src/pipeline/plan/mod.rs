@@ -132,7 +132,7 @@ pub struct LockStep {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// These rules of the policy, by name.
-    Rules(Vec<Arc<str>>),
+    Rules(Arc<[Arc<str>]>),
     /// Only this image needed it, which goes.
     Image(Digest),
     /// An earlier run deleted the image that needed it.
@@ -220,7 +220,8 @@ impl Steps {
 
 /// Puts what goes into steps.
 pub fn steps(contents: &Contents, evaluation: &Evaluation, acting: &Policy) -> Steps {
-    let namer = Namer { contents, acting };
+    let alone = acting.rules.iter().map(|rule| Arc::from([Arc::clone(&rule.name)])).collect();
+    let namer = Namer { contents, acting, alone };
     let Evaluation { manifests, tags, locks, graph, images, images_going } = evaluation;
     let untags = tags.going().filter(|tag| !manifests.goes(contents.owner_of(*tag)));
     let lock_step = |place: LockPlace| match place {
@@ -258,7 +259,7 @@ pub fn steps(contents: &Contents, evaluation: &Evaluation, acting: &Policy) -> S
                     // What has no time is kept, so a manifest that goes has one.
                     updated_at: manifest.updated_at?,
                     size_bytes: manifest.size_bytes,
-                    tags: contents.tags_of(ordered.manifest).iter().map(|tag| namer.tag(*tag)).collect(),
+                    tags: contents.tags_of(ordered.manifest).map(|tag| namer.tag(tag)).collect(),
                     after: ordered.after.iter().map(|holder| contents.manifests()[*holder as usize].digest).collect(),
                     cause: namer.cause(manifests.reasons(ordered.manifest)),
                 })
@@ -271,6 +272,8 @@ pub fn steps(contents: &Contents, evaluation: &Evaluation, acting: &Policy) -> S
 struct Namer<'a> {
     contents: &'a Contents,
     acting: &'a Policy,
+    /// Each rule's name alone, by its place.
+    alone: Vec<Arc<[Arc<str>]>>,
 }
 
 impl Namer<'_> {
@@ -280,7 +283,13 @@ impl Namer<'_> {
     }
 
     /// Only the acting policy's rules delete, lock and unlock, so a rule's place is enough to name it.
-    fn rules(&self, rules: &[RuleRef]) -> Vec<Arc<str>> {
+    fn rules(&self, rules: &[RuleRef]) -> Arc<[Arc<str>]> {
+        // Most steps have one rule, and most of them the same.
+        if let [rule] = rules
+            && let Some(names) = self.alone.get(usize::from(rule.rule))
+        {
+            return Arc::clone(names);
+        }
         rules.iter().filter_map(|rule| self.acting.rules.get(usize::from(rule.rule))).map(|rule| Arc::clone(&rule.name)).collect()
     }
 

@@ -1,7 +1,7 @@
 //! The order of deletion: what holds another goes first, so that every interruption leaves garbage and never a hole.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use jiff::Timestamp;
 
@@ -30,23 +30,26 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
         holders.dedup();
         holders
     };
-    let mut waiting: HashMap<u32, usize> = HashMap::new();
-    let mut ready: BinaryHeap<Turn> = BinaryHeap::new();
+    let mut waiting: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut ready: Vec<Turn> = Vec::new();
     for manifest in manifests.going() {
         match going_holders(manifest).len() {
             0 => ready.push(turn(manifest)),
             holders => drop(waiting.insert(manifest, holders)),
         }
     }
-    let mut ordered = Vec::new();
-    let mut done = HashMap::new();
+    let mut ordered = Vec::with_capacity(ready.len() + waiting.len());
+    let mut done = BTreeSet::new();
+    let mut ready = BinaryHeap::from(ready);
     loop {
         while let Some(Reverse((_, _, manifest))) = ready.pop() {
-            let after = going_holders(manifest).into_iter().filter(|holder| done.contains_key(holder)).collect();
-            done.insert(manifest, ());
+            let after = going_holders(manifest).into_iter().filter(|holder| done.contains(holder)).collect();
             ordered.push(Ordered { manifest, after });
-            let mut held: Vec<u32> = graph.held_by(manifest).iter().map(|end| end.manifest).collect();
+            let mut held: Vec<u32> = graph.held_by(manifest).iter().map(|end| end.manifest).filter(|held| manifests.goes(*held)).collect();
             held.dedup();
+            if !held.is_empty() {
+                done.insert(manifest);
+            }
             for next in held {
                 if let Some(holders) = waiting.get_mut(&next) {
                     *holders -= 1;

@@ -29,8 +29,8 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
         due(&mut out, context, *reason, item.untagged_since);
     }
     for tag in context.contents.tags_of(manifest) {
-        let item = &context.contents.tags()[*tag as usize];
-        let verdict = match (evaluation.tags.goes(*tag), goes) {
+        let item = &context.contents.tags()[tag as usize];
+        let verdict = match (evaluation.tags.goes(tag), goes) {
             (true, true) => "goes with its manifest",
             (true, false) => "is removed",
             (false, _) => "stays",
@@ -39,8 +39,8 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
             .updated_at
             .map_or_else(|| "at an unknown time".to_owned(), |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time))));
         let _ = writeln!(out, "tag {} {verdict}\n  pushed or moved {moved}", item.name);
-        for reason in evaluation.tags.reasons(*tag) {
-            let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(*tag);
+        for reason in evaluation.tags.reasons(tag) {
+            let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(tag);
             let _ = writeln!(out, "  - {}{}", context.sentence(*reason), if lost { ", but keep wins" } else { "" });
             let updated_at = context.contents.manifests()[manifest as usize].updated_at;
             due(&mut out, context, *reason, item.updated_at.zip(updated_at).map(|(tag, manifest)| tag.max(manifest)));

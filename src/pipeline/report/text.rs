@@ -227,7 +227,7 @@ fn sentences(context: &Context<'_>, reasons: &[Reason]) -> String {
 
 fn image_name(context: &Context<'_>, manifest: u32) -> String {
     let digest = context.contents.manifests()[manifest as usize].digest;
-    let tags: Vec<&TagName> = context.contents.tags_of(manifest).iter().map(|tag| &context.contents.tags()[*tag as usize].name).collect();
+    let tags: Vec<&TagName> = context.contents.tagged(manifest).iter().map(|tag| &tag.name).collect();
     let shown: Vec<&str> = tags.iter().take(TAGS_SHOWN).map(|name| shortened(name.as_str())).collect();
     match (shown.is_empty(), tags.len() - shown.len()) {
         (true, _) => short(digest),

@@ -31,7 +31,7 @@ impl Context<'_> {
     /// A manifest by one of its tags, or by the beginning of its digest.
     pub fn manifest(&self, manifest: u32) -> String {
         let digest = self.contents.manifests()[manifest as usize].digest;
-        let tag = self.contents.tags_of(manifest).iter().map(|tag| &self.contents.tags()[*tag as usize].name);
+        let tag = self.contents.tagged(manifest).iter().map(|tag| &tag.name);
         let ordinary = tag.filter(|name| name.companion_subject().is_none()).min();
         ordinary.map_or_else(|| short(digest), |name| format!("{name} ({})", digest.short()))
     }
