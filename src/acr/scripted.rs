@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::transport::{Body, Delivery, Transport, TransportError, TransportErrorKind};
 use super::{Client, ClientOptions, Credential, Deleted, Endpoint, Error, Failure, Operation, Order, Secret};
 use crate::clock::Clock;
-use crate::model::{Digest, LockChange, LockChange, RegistryName, RepositoryName, TagName};
+use crate::model::{Digest, LockChange, RegistryName, RepositoryName, TagName};
 
 const PASSWORD: &str = "hunter2";
 const TOKEN: &str = "issued-token";

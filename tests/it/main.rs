@@ -1,4 +1,6 @@
 //! The integration tests, one binary.
 
 mod architecture;
+mod client;
 mod examples;
+mod support;
