@@ -101,11 +101,14 @@ impl Courier {
                 }
                 Next::Again { pause, sleep, or } => {
                     if let Some(pause) = pause {
+                        let (operation, seconds) = (outgoing.operation.as_str(), pause.as_secs());
+                        tracing::info!(host = host(&outgoing.uri), operation, seconds, "the registry asks to wait");
                         self.pauses.pause(class, pause);
                     }
                     if ATTEMPTS_MAX <= tries.attempt || !self.budget.take() {
                         return Err(or);
                     }
+                    tracing::debug!(host = host(&outgoing.uri), operation = outgoing.operation.as_str(), cause = %or, "trying again");
                     tokio::time::sleep(sleep).await;
                 }
             }

@@ -226,6 +226,15 @@ async fn revoked_tokens_are_exchanged_anew() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_only_the_registry_calls_old_is_replaced() {
+    let bench = Bench::new(WEB);
+    digest_of(&bench.client, "1.0").await;
+    bench.registry_clock.turn(4 * 3600);
+    digest_of(&bench.client, "1.0").await;
+    assert_eq!(bench.asked("POST", "/oauth2/exchange"), 2);
+}
+
+#[tokio::test]
 async fn many_callers_share_one_token_request() {
     let bench = Bench::new(WEB);
     let web = web();

@@ -4,3 +4,4 @@ mod architecture;
 mod client;
 mod examples;
 mod support;
+mod transport;
