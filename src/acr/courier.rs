@@ -43,6 +43,13 @@ pub(super) struct Incoming {
     pub(super) body: Bytes,
 }
 
+/// How often a request was tried so far.
+#[derive(Clone, Copy)]
+struct Tries {
+    attempt: u32,
+    unanswered: u32,
+}
+
 /// How one attempt ended without a usable answer.
 enum Broken {
     /// No answer, or only a part of it.
@@ -80,11 +87,12 @@ impl Courier {
     /// A change of the registry is repeated only when it was certainly not carried out.
     pub(super) async fn send(&self, outgoing: &Outgoing) -> Result<Incoming, Failure> {
         let class = VerbClass::of(outgoing.operation);
-        let mut attempt = 1;
+        let mut tries = Tries { attempt: 1, unanswered: 0 };
         loop {
             self.pauses.wait(class, self.random()).await;
             let result = self.attempt(outgoing).await;
-            match self.judge(outgoing.operation, attempt, result) {
+            tries.unanswered += u32::from(matches!(result, Err(Broken::Lost(_))));
+            match self.judge(outgoing.operation, tries, result) {
                 Next::Done(result) => {
                     if result.is_ok() {
                         self.budget.refill();
@@ -93,16 +101,19 @@ impl Courier {
                 }
                 Next::Again { pause, sleep, or } => {
                     if let Some(pause) = pause {
+                        let (operation, seconds) = (outgoing.operation.as_str(), pause.as_secs());
+                        tracing::info!(host = host(&outgoing.uri), operation, seconds, "the registry asks to wait");
                         self.pauses.pause(class, pause);
                     }
-                    if ATTEMPTS_MAX <= attempt || !self.budget.take() {
+                    if ATTEMPTS_MAX <= tries.attempt || !self.budget.take() {
                         return Err(or);
                     }
+                    tracing::debug!(host = host(&outgoing.uri), operation = outgoing.operation.as_str(), cause = %or, "trying again");
                     tokio::time::sleep(sleep).await;
                 }
             }
             self.counters.count_retry();
-            attempt += 1;
+            tries.attempt += 1;
         }
     }
 
@@ -157,7 +168,7 @@ impl Courier {
     /// 2. Other passing trouble of a server (408, 5xx) is repeated for reads; a change may have been carried out.
     /// 3. A request that was never sent is repeated; one whose answer was lost only if it changes nothing.
     /// 4. Anything else is an answer.
-    fn judge(&self, operation: Operation, attempt: u32, result: Result<Incoming, Broken>) -> Next {
+    fn judge(&self, operation: Operation, Tries { attempt, unanswered }: Tries, result: Result<Incoming, Broken>) -> Next {
         let sleep = backoff(attempt, self.random());
         let again = |or| Next::Again { pause: None, sleep, or };
         let incoming = match result {
@@ -168,7 +179,7 @@ impl Courier {
                     Delivery::Unknown if operation.changes_the_registry() => {
                         Next::Done(Err(Failure::OutcomeUnknown { said: error.sentence }))
                     }
-                    Delivery::Unknown | Delivery::NotSent if ATTEMPTS_UNANSWERED_MAX <= attempt => Next::Done(Err(error.into())),
+                    Delivery::Unknown | Delivery::NotSent if ATTEMPTS_UNANSWERED_MAX <= unanswered => Next::Done(Err(error.into())),
                     Delivery::Unknown | Delivery::NotSent => again(error.into()),
                 };
             }

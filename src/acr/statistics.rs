@@ -47,6 +47,10 @@ impl Counters {
 
     /// Takes note of what an answer's headers tell about the registry.
     pub(super) fn note(&self, operation: Operation, headers: &http::HeaderMap, now: Timestamp) {
+        if operation == Operation::GetBlob {
+            // It may have come from the storage, whose clock is another.
+            return;
+        }
         let mut statistics = self.lock();
         if let Some(date) = headers.get(http::header::DATE).and_then(|date| super::retry::http_date(date.to_str().ok()?)) {
             statistics.clock_offset = Some(SignedDuration::from_secs(date.as_second() - now.as_second()));

@@ -7,7 +7,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::digest::Digest;
 use super::world::Refusal;
@@ -61,11 +61,11 @@ impl Answer {
     }
 
     pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Self {
-        Self::json(status, &errors(json!({"code": code, "message": message})))
+        Self::json(status, &Errors { errors: [Error { code, message, detail: None::<()> }] })
     }
 
-    pub(crate) fn error_with(status: StatusCode, code: &str, message: &str, detail: Value) -> Self {
-        Self::json(status, &errors(json!({"code": code, "message": message, "detail": detail})))
+    pub(crate) fn error_with(status: StatusCode, code: &str, message: &str, detail: impl Serialize) -> Self {
+        Self::json(status, &Errors { errors: [Error { code, message, detail: Some(detail) }] })
     }
 
     /// The answer to what the world refused, in the words of the operations under `/acr/v1`.
@@ -106,7 +106,7 @@ impl Answer {
         self.with(HeaderName::from_static("docker-content-digest"), &digest.to_string())
     }
 
-    pub(crate) fn from_token_service(self) -> Self {
+    pub(crate) fn by_token_service(self) -> Self {
         Self { origin: Origin::TokenService, ..self }
     }
 
@@ -155,6 +155,15 @@ impl Answer {
     }
 }
 
-fn errors(error: Value) -> Value {
-    json!({"errors": [error]})
+#[derive(Serialize)]
+struct Errors<T> {
+    errors: [T; 1],
+}
+
+#[derive(Serialize)]
+struct Error<'a, D> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<D>,
 }

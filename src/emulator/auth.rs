@@ -4,6 +4,7 @@ use ::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -229,11 +230,19 @@ fn challenge(call: &Call, need: Option<&Need>, reason: Option<&str>) -> Answer {
     if let Some(reason) = reason {
         challenge.push_str(&format!(",error=\"{reason}\""));
     }
-    let missing = |need: &Need| {
-        need.actions.iter().map(|action| json!({"Type": need.resource, "Name": need.name, "Action": action})).collect::<Value>()
-    };
-    let detail = need.map_or(Value::Null, missing);
+    let detail = need
+        .map(|Need { resource, name, actions, .. }| actions.iter().map(|action| Missing { resource, name, action }).collect::<Vec<_>>());
     Answer::error_with(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", AUTHENTICATION_REQUIRED, detail).with(WWW_AUTHENTICATE, &challenge)
+}
+
+/// A right that was missing, as the body of a 401 names it; for the ping the list is `null`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Missing<'a> {
+    #[serde(rename = "Type")]
+    resource: &'a str,
+    name: &'a str,
+    action: &'a str,
 }
 
 /// The message of every 401.

@@ -72,7 +72,7 @@ impl Body {
     pub(crate) fn bytes(&self) -> Bytes {
         match self {
             Self::Kept(kept) => Bytes::copy_from_slice(&kept.bytes),
-            Self::Drawn { look, number, layer_size_bytes } => look.manifest(*number, *layer_size_bytes),
+            Self::Drawn { look, number, layer_size_bytes } => look.manifest(*number, *layer_size_bytes).manifest,
         }
     }
 

@@ -2,14 +2,15 @@
 
 use ::http::header::{ACCEPT_RANGES, CONTENT_TYPE, ETAG, HeaderName, LOCATION};
 use ::http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::answer::Answer;
 use super::content::{self, OCI_INDEX};
 use super::digest::Digest;
 use super::metadata::linked;
 use super::route::Reference;
-use super::world::{Manifest, Refusal, Repository};
+use super::wire::{Referrer, Referrers};
+use super::world::{Refusal, Repository};
 use super::{Call, Emulator};
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -50,11 +51,12 @@ impl Emulator {
 
     fn delete_manifest(&self, name: &str, digest: Digest) -> Result<Answer, Answer> {
         let deleted = self.lock().world.delete_manifest(name, digest, self.options().laws());
-        deleted.map(|()| Answer::empty(StatusCode::ACCEPTED)).map_err(|refusal| match refusal {
-            Refusal::ManifestUnknown => {
+        deleted.map(|()| Answer::empty(StatusCode::ACCEPTED)).map_err(|refusal| {
+            if refusal == Refusal::ManifestUnknown {
                 Answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &format!("manifest {digest} is not found"))
+            } else {
+                Answer::refused(&refusal, name)
             }
-            other => Answer::refused(&other, name),
         })
     }
 
@@ -91,8 +93,8 @@ impl Emulator {
         let state = self.lock();
         let repository = state.world.repository(name).map_err(|refusal| Answer::refused(&refusal, name))?;
         let found = repository.referrers_of(subject).filter_map(|digest| referrer(repository, digest));
-        let manifests: Vec<Value> = found.filter(|found| wanted.is_none_or(|wanted| found["artifactType"] == wanted)).collect();
-        let body = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests});
+        let manifests = found.filter(|found| wanted.is_none_or(|wanted| found.artifact_type.as_deref() == Some(wanted))).collect();
+        let body = Referrers { schema_version: 2, media_type: OCI_INDEX, manifests };
         let mut answer = Answer::json(StatusCode::OK, &body);
         answer.headers.clear();
         let answer = answer.with(CONTENT_TYPE, OCI_INDEX);
@@ -136,20 +138,15 @@ fn manifest_unknown(name: &str, reference: &Reference) -> Answer {
 }
 
 /// A referrer as the referrers list describes it.
-fn referrer(repository: &Repository, digest: Digest) -> Option<Value> {
-    let manifest: &Manifest = repository.live_manifest(digest).ok()?;
+fn referrer(repository: &Repository, digest: Digest) -> Option<Referrer<'_>> {
+    let manifest = repository.live_manifest(digest).ok()?;
     let bytes = manifest.body.bytes();
     let document = content::document(&bytes)?;
-    let artifact_type = document.artifact_type.or_else(|| document.config.map(|config| config.media_type));
-    let mut descriptor = Map::new();
-    descriptor.insert("mediaType".to_owned(), json!(manifest.kind.media_type));
-    descriptor.insert("digest".to_owned(), json!(digest));
-    descriptor.insert("size".to_owned(), json!(bytes.len()));
-    if let Some(artifact_type) = artifact_type {
-        descriptor.insert("artifactType".to_owned(), json!(artifact_type));
-    }
-    if let Some(annotations) = document.annotations {
-        descriptor.insert("annotations".to_owned(), Value::Object(annotations));
-    }
-    Some(Value::Object(descriptor))
+    Some(Referrer {
+        media_type: &manifest.kind.media_type,
+        digest,
+        size: bytes.len(),
+        artifact_type: document.artifact_type.or_else(|| document.config.map(|config| config.media_type)),
+        annotations: document.annotations,
+    })
 }

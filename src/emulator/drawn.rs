@@ -4,7 +4,6 @@
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
 
 use super::content::{DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, Kind, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST};
 use super::digest::Digest;
@@ -62,12 +61,11 @@ impl Platform {
         (!empty && parts.next().is_none()).then_some(platform)
     }
 
-    fn json(&self) -> Value {
+    /// The fields of a JSON object, without its braces.
+    fn fields(&self) -> String {
         let Self { os, architecture, variant } = self;
-        match variant {
-            Some(variant) => json!({"architecture": architecture, "os": os, "variant": variant}),
-            None => json!({"architecture": architecture, "os": os}),
-        }
+        let variant = variant.as_ref().map_or_else(String::new, |variant| format!(",\"variant\":{}", quoted(variant)));
+        format!("\"architecture\":{},\"os\":{}{variant}", quoted(architecture), quoted(os))
     }
 }
 
@@ -114,73 +112,82 @@ impl Look {
         }
     }
 
-    fn filled(&self, pairs: &[(String, String)], number: u32) -> Map<String, Value> {
-        pairs.iter().map(|(key, value)| (self.fill(key, number), Value::from(self.fill(value, number)))).collect()
+    fn filled(&self, pairs: &[(String, String)], number: u32) -> String {
+        object(pairs.iter().map(|(key, value)| (self.fill(key, number), self.fill(value, number))))
     }
 
     pub(crate) fn config(&self, number: u32) -> Bytes {
-        let mut config = self.platform.json();
-        config["config"] = json!({"Labels": self.filled(&self.labels, number)});
-        config["rootfs"] = json!({"type": "layers", "diff_ids": [LAYER.diff_id]});
-        config["history"] = json!([{"created_by": format!("drawn: {} {}", self.repository, self.handle(number))}]);
-        to_bytes(&config)
+        let platform = self.platform.fields();
+        let labels = self.filled(&self.labels, number);
+        let diff_id = LAYER.diff_id;
+        let history = quoted(&format!("drawn: {} {}", self.repository, self.handle(number)));
+        let config = format!(
+            "{{{platform},\"config\":{{\"Labels\":{labels}}},\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"{diff_id}\"]}},\
+             \"history\":[{{\"created_by\":{history}}}]}}"
+        );
+        config.into()
     }
 
-    pub(crate) fn manifest(&self, number: u32, layer_size_bytes: u64) -> Bytes {
+    pub(crate) fn manifest(&self, number: u32, layer_size_bytes: u64) -> Drawn {
         let config = self.config(number);
-        let mut manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": self.family.manifest(),
-            "config": descriptor(self.config_media_type(), Digest::of(&config), config.len() as u64),
-            "layers": [descriptor(self.family.layer(), LAYER.digest, layer_size_bytes)],
-        });
-        if !self.annotations.is_empty() {
-            manifest["annotations"] = Value::Object(self.filled(&self.annotations, number));
-        }
-        to_bytes(&manifest)
+        let config_size_bytes = config.len() as u64;
+        let media_type = self.family.manifest();
+        let layer = descriptor(self.family.layer(), LAYER.digest, layer_size_bytes);
+        let config = descriptor(self.config_media_type(), Digest::of(&config), config_size_bytes);
+        let annotations = match self.annotations.as_slice() {
+            [] => String::new(),
+            annotations => format!(",\"annotations\":{}", self.filled(annotations, number)),
+        };
+        let manifest =
+            format!("{{\"schemaVersion\":2,\"mediaType\":\"{media_type}\",\"config\":{{{config}}},\"layers\":[{{{layer}}}]{annotations}}}");
+        Drawn { manifest: manifest.into(), config_size_bytes }
     }
 }
 
-/// The bytes of an index over `children`: media type, digest, size in bytes and platform of each.
+/// The bytes of a drawn image's manifest, and the length of the config that they name.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    pub(crate) manifest: Bytes,
+    pub(crate) config_size_bytes: u64,
+}
+
+/// The bytes of an index over `children`.
 pub(crate) fn index(family: Family, handle: &str, children: &[Child], annotations: &[(String, String)], subject: Option<&Child>) -> Bytes {
-    let manifests: Vec<Value> = children
-        .iter()
-        .map(|child| {
-            let mut entry = child.json();
-            if let Some(platform) = &child.platform {
-                entry["platform"] = platform.json();
-            }
-            entry
-        })
-        .collect();
-    let mut index =
-        json!({"schemaVersion": 2, "mediaType": family.index(), "manifests": manifests, "annotations": notes(handle, annotations)});
-    if let Some(subject) = subject {
-        index["subject"] = subject.json();
-    }
-    to_bytes(&index)
+    let child = |child: &Child| match &child.platform {
+        Some(platform) => format!("{{{},\"platform\":{{{}}}}}", child.fields(), platform.fields()),
+        None => format!("{{{}}}", child.fields()),
+    };
+    let manifests: Vec<String> = children.iter().map(child).collect();
+    let index = format!(
+        "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"manifests\":[{}]{}{}}}",
+        family.index(),
+        manifests.join(","),
+        subject_field(subject),
+        notes(handle, annotations)
+    );
+    index.into()
 }
 
 /// The bytes of an artifact: an OCI 1.1 manifest with an empty config and, for a referrer, a subject.
 pub(crate) fn artifact(artifact_type: &str, handle: &str, annotations: &[(String, String)], subject: Option<&Child>) -> Bytes {
-    let mut manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "artifactType": artifact_type,
-        "config": descriptor(EMPTY_MEDIA_TYPE, *EMPTY_DIGEST, EMPTY_SIZE_BYTES),
-        "layers": [descriptor(EMPTY_MEDIA_TYPE, *EMPTY_DIGEST, EMPTY_SIZE_BYTES)],
-        "annotations": notes(handle, annotations),
-    });
-    if let Some(subject) = subject {
-        manifest["subject"] = subject.json();
-    }
-    to_bytes(&manifest)
+    let empty = descriptor(EMPTY_MEDIA_TYPE, *EMPTY_DIGEST, EMPTY_SIZE_BYTES);
+    let manifest = format!(
+        "{{\"schemaVersion\":2,\"mediaType\":\"{OCI_MANIFEST}\",\"artifactType\":{},\"config\":{{{empty}}},\"layers\":[{{{empty}}}]{}{}}}",
+        quoted(artifact_type),
+        subject_field(subject),
+        notes(handle, annotations)
+    );
+    manifest.into()
+}
+
+fn subject_field(subject: Option<&Child>) -> String {
+    subject.map_or_else(String::new, |subject| format!(",\"subject\":{{{}}}", subject.fields()))
 }
 
 /// Indexes over the same children, and artifacts of the same subject, would be one manifest if nothing told them apart.
-fn notes(handle: &str, annotations: &[(String, String)]) -> Map<String, Value> {
+fn notes(handle: &str, annotations: &[(String, String)]) -> String {
     let own = ("org.opencontainers.image.title".to_owned(), handle.to_owned());
-    std::iter::once(&own).chain(annotations).map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect()
+    format!(",\"annotations\":{}", object(std::iter::once(own).chain(annotations.iter().cloned())))
 }
 
 /// A manifest as another one names it.
@@ -193,17 +200,24 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    fn json(&self) -> Value {
+    fn fields(&self) -> String {
         descriptor(&self.media_type, self.digest, self.size_bytes)
     }
 }
 
-fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> Value {
-    json!({"mediaType": media_type, "digest": digest, "size": size_bytes})
+/// The fields of a descriptor, without its braces.
+fn descriptor(media_type: &str, digest: Digest, size_bytes: u64) -> String {
+    format!("\"mediaType\":{},\"digest\":\"{digest}\",\"size\":{size_bytes}", quoted(media_type))
 }
 
-fn to_bytes(value: &Value) -> Bytes {
-    value.to_string().into()
+fn object(pairs: impl Iterator<Item = (String, String)>) -> String {
+    let fields: Vec<String> = pairs.map(|(key, value)| format!("{}:{}", quoted(&key), quoted(&value))).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// Puts a number where `{variable}` stands, or with leading zeros where `{variable:04}` does.

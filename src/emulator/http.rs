@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream;
+use futures::stream::{self, StreamExt as _};
 
 use super::answer::{Answer, Origin};
 use super::faults::{self, Dropped, Failure};
@@ -211,7 +211,10 @@ async fn truncated(response: Response, bytes: usize) -> Response {
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let broken = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "cut off by an injected fault");
-    let pieces = [Ok(body.slice(..bytes.min(body.len()))), Err(broken)];
-    Response::from_parts(parts, Body::from_stream(stream::iter(pieces)))
+    let pieces = stream::iter([Ok(body.slice(..bytes.min(body.len())))]).chain(stream::once(async {
+        // A pause, so that the connection sends what it has before it breaks.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::new(std::io::ErrorKind::ConnectionReset, "cut off by an injected fault"))
+    }));
+    Response::from_parts(parts, Body::from_stream(pieces))
 }

@@ -40,9 +40,9 @@ impl Emulator {
         let refused = |refusal| Answer::refused(&refusal, name);
         let mut state = self.lock();
         if call.method == Method::DELETE {
-            let deleted = state.world.delete_repository(name, self.options().laws()).map_err(|refusal| match refusal {
-                Refusal::RepositoryUnknown => repository_to_delete_unknown(name),
-                other => refused(other),
+            let deleted = state.world.delete_repository(name, self.options().laws());
+            let deleted = deleted.map_err(|refusal| {
+                if refusal == Refusal::RepositoryUnknown { repository_to_delete_unknown(name) } else { refused(refusal) }
             })?;
             let tags = (!deleted.tags.is_empty()).then(|| deleted.tags.iter().map(|tag| &**tag).collect());
             return Ok(Answer::json(

@@ -31,15 +31,15 @@ impl Emulator {
         let form = form(call);
         let (Some("access_token" | "access_token_refresh_token"), Some(access_token)) = (form.get("grant_type"), form.get("access_token"))
         else {
-            return Answer::empty(StatusCode::BAD_REQUEST).from_token_service();
+            return Answer::empty(StatusCode::BAD_REQUEST).by_token_service();
         };
         match self.entra(access_token) {
-            Entra::Refused => Answer::empty(StatusCode::UNAUTHORIZED).from_token_service(),
+            Entra::Refused => Answer::empty(StatusCode::UNAUTHORIZED).by_token_service(),
             Entra::NoRole => unauthorized(&format!("{AUTHENTICATION_REQUIRED} CorrelationId: {correlation}.")),
             Entra::Known(principal) => {
                 let claims = Self::refresh_claims(&principal, form.get("tenant"));
                 let token = self.token(call, &principal, "refresh_token", claims);
-                Answer::json(StatusCode::OK, &json!({"refresh_token": token})).from_token_service()
+                Answer::json(StatusCode::OK, &json!({"refresh_token": token})).by_token_service()
             }
         }
     }
@@ -55,15 +55,15 @@ impl Emulator {
             },
             (_, "refresh_token") => match self.refreshed(field("refresh_token"), &call.login_server) {
                 Some(principal) => Some(principal),
-                None => return Answer::empty(StatusCode::UNAUTHORIZED).from_token_service(),
+                None => return Answer::empty(StatusCode::UNAUTHORIZED).by_token_service(),
             },
             (_, "password") => self.known(field("username"), field("password"), &call.login_server),
-            _ => return Answer::empty(StatusCode::BAD_REQUEST).from_token_service(),
+            _ => return Answer::empty(StatusCode::BAD_REQUEST).by_token_service(),
         };
         let Some(principal) = principal else { return unauthorized(AUTHENTICATION_REQUIRED) };
         let access = principal.access(&form.scopes());
         let token = self.token(call, &principal, "access_token", json!({"access": access}));
-        Answer::json(StatusCode::OK, &json!({"access_token": token})).from_token_service()
+        Answer::json(StatusCode::OK, &json!({"access_token": token})).by_token_service()
     }
 
     fn token(&self, call: &Call, principal: &Principal, grant_type: &str, claims: serde_json::Value) -> String {
@@ -86,7 +86,7 @@ fn form(call: &Call) -> Form {
 }
 
 fn unauthorized(message: &str) -> Answer {
-    let mut answer = Answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).from_token_service();
+    let mut answer = Answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).by_token_service();
     answer.headers.retain(|(name, _)| name != CONTENT_TYPE);
     Answer { sized: true, ..answer }.with(CONTENT_TYPE, "application/json")
 }

@@ -146,3 +146,23 @@ pub(crate) struct DeletedRepository<'a> {
     /// `null` when there were none.
     pub(crate) tags_deleted: Option<Vec<&'a str>>,
 }
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Referrers<'a> {
+    pub(crate) schema_version: u32,
+    pub(crate) media_type: &'a str,
+    pub(crate) manifests: Vec<Referrer<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Referrer<'a> {
+    pub(crate) media_type: &'a str,
+    pub(crate) digest: Digest,
+    pub(crate) size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) artifact_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) annotations: Option<serde_json::Map<String, serde_json::Value>>,
+}

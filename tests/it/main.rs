@@ -1,4 +1,8 @@
 //! The integration tests, one binary.
 
 mod architecture;
+mod client;
+mod emulator;
 mod examples;
+mod support;
+mod transport;

@@ -318,8 +318,11 @@ mod tests {
     }
 
     async fn token(answer: Option<(u16, &'static str)>) -> Result<String, String> {
-        let settings =
-            EntraSettings::ClientSecret { tenant_id: "tenant".to_owned(), client_id: "client".to_owned(), secret: Secret::new("hunter2") };
+        let secret = Secret::new("hunter2");
+        token_of(EntraSettings::ClientSecret { tenant_id: "tenant".to_owned(), client_id: "client".to_owned(), secret }, answer).await
+    }
+
+    async fn token_of(settings: EntraSettings, answer: Option<(u16, &'static str)>) -> Result<String, String> {
         let credential = entra_credential(EntraOptions { settings, authority_host: None, transport: Arc::new(Fake(answer)) });
         let token = credential.get_token(&["https://containerregistry.azure.net/.default"], None).await;
         token.map(|token| token.token.secret().to_owned()).map_err(|error| chain(&error))
@@ -336,6 +339,27 @@ mod tests {
         assert_eq!(proxy, "login.microsoftonline.com answered 502");
         let refused = token(Some((0, "nobody listens"))).await.expect_err("refused");
         assert_eq!(refused, "nobody listens");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_machine_and_the_pod_have_identities_too() {
+        let machine = || EntraSettings::ManagedIdentity { client_id: Some("client".to_owned()) };
+        let good = r#"{"access_token":"tok","expires_on":"4102444800","token_type":"Bearer","resource":"r"}"#;
+        assert_eq!(token_of(machine(), Some((200, good))).await.as_deref(), Ok("tok"));
+        let none = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+        let said = token_of(machine(), Some((400, none))).await.expect_err("no identity");
+        assert_eq!(said, "169.254.169.254 answered 400: Identity not found");
+
+        let pod = |token_file: &str| EntraSettings::WorkloadIdentity {
+            client_id: "client".to_owned(),
+            tenant_id: "tenant".to_owned(),
+            token_file: token_file.into(),
+        };
+        let good = r#"{"access_token":"tok","expires_in":3599,"token_type":"Bearer"}"#;
+        // Any file that is not empty will do: nobody looks at the assertion here.
+        assert_eq!(token_of(pod(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), Some((200, good))).await.as_deref(), Ok("tok"));
+        let missing = token_of(pod("/does/not/exist"), Some((200, good))).await.expect_err("no file");
+        assert!(missing.contains("No such file"), "{missing}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -92,10 +92,13 @@ impl Auth {
                 let exchange = || self.flow.exchange(&**credential, audience, &self.clock).boxed();
                 let refresh = self.refresh.get(&self.clock, exchange).await?;
                 let granted = self.flow.access(&refresh, scope, &self.clock).await;
-                if matches!(granted, Err(Failure::Unauthorized { .. })) {
-                    self.refresh.forget(&refresh);
+                if !matches!(granted, Err(Failure::Unauthorized { .. })) {
+                    return granted;
                 }
-                granted
+                // The registry no longer takes the refresh token, whatever our clock says of it: one new one, once.
+                self.refresh.forget(&refresh);
+                let refresh = self.refresh.get(&self.clock, exchange).await?;
+                self.flow.access(&refresh, scope, &self.clock).await
             }
         }
     }

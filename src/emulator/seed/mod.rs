@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use self::read::{Item, Line, Noun, When};
 use super::content::{Body, Kind, OCI_MANIFEST};
 use super::digest::Digest;
-use super::drawn::{self, Child, Family, Look, Platform};
+use super::drawn::{self, Child, Drawn, Family, Look, Platform};
 use super::name;
 use super::world::{Locks, Manifest, Repository, World};
 
@@ -154,8 +154,7 @@ impl Pencil<'_> {
         number: u32,
         layer_size_bytes: u64,
     ) -> Result<Child, String> {
-        let bytes = look.manifest(number, layer_size_bytes);
-        let config_size_bytes = look.config(number).len() as u64;
+        let Drawn { manifest: bytes, config_size_bytes } = look.manifest(number, layer_size_bytes);
         let digest = Digest::of(&bytes);
         let child =
             Child { media_type: kind.media_type.clone(), digest, size_bytes: bytes.len() as u64, platform: Some(look.platform.clone()) };
