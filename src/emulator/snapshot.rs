@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::Emulator;
 use super::content;
@@ -30,20 +31,38 @@ impl Emulator {
     }
 
     /// The registry as text, one line for each manifest, in the words of the drawing: names as drawn (or short digests), sorted, with tags,
-    /// children, subjects and locks.
+    /// children, subjects and locks; the lock of a tag in parentheses behind it.
     pub fn render(&self) -> String {
         let state = self.lock();
         let mut text = String::new();
         for (name, repository) in state.world.repositories.iter().filter(|(_, repository)| !repository.manifests.is_empty()) {
             let _ = writeln!(text, "repository {name}{}", locked(repository.locks));
             let mut lines: Vec<String> = repository.manifests.keys().map(|digest| line(repository, *digest)).collect();
-            lines.sort();
+            lines.sort_by_cached_key(|line| natural(line));
             for line in lines {
                 let _ = writeln!(text, "  {line}");
             }
         }
         text
     }
+}
+
+/// A key by which `pr-2` sorts before `pr-10`: numbers are as wide as the widest.
+fn natural(line: &str) -> String {
+    let mut key = String::new();
+    let mut digits = String::new();
+    for character in line.chars().chain([' ']) {
+        if character.is_ascii_digit() {
+            digits.push(character);
+            continue;
+        }
+        if !digits.is_empty() {
+            let _ = write!(key, "{digits:0>20}");
+            digits.clear();
+        }
+        key.push(character);
+    }
+    key
 }
 
 fn line(repository: &Repository, digest: Digest) -> String {
@@ -58,18 +77,19 @@ fn line(repository: &Repository, digest: Digest) -> String {
     if let Some(subject) = manifest.body.subject() {
         let _ = write!(line, " subject {}", handle(repository, &subject.to_string()));
     }
-    let tags: Vec<String> = repository
-        .tags_of(digest)
-        .map(|name| repository.tags.get(name).map_or_else(String::new, |tag| format!("{name}{}", locked(tag.locks))))
-        .collect();
+    line.push_str(&locked(manifest.locks));
+    if manifest.ghost {
+        line.push_str(" ghost");
+    }
+    let tag = |name: &Arc<str>| match locked(repository.tags.get(name).map_or(Locks::OPEN, |tag| tag.locks)).trim_start() {
+        "" => name.to_string(),
+        locked => format!("{name} ({locked})"),
+    };
+    let tags: Vec<String> = repository.tags_of(digest).map(tag).collect();
     if tags.is_empty() {
         line.push_str(" untagged");
     } else {
         let _ = write!(line, " tags {}", tags.join(", "));
-    }
-    line.push_str(&locked(manifest.locks));
-    if manifest.ghost {
-        line.push_str(" ghost");
     }
     line
 }

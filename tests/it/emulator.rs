@@ -669,7 +669,7 @@ async fn a_hook_changes_the_world_between_two_requests() {
     assert_eq!(*seen.lock().unwrap(), ["/v2/{name}/manifests/{reference}"]);
     w.check(expect![[r#"
         repository app
-          a tags v1 locked delete
+          a locked delete tags v1
           b tags v2
           new of a tags late
     "#]]);
@@ -698,4 +698,52 @@ async fn over_sockets_connections_really_break() {
     drop(client);
     stop.send(()).unwrap();
     server.await.unwrap();
+}
+
+/// The drawing in the documentation, all of it.
+#[test]
+fn the_documented_drawing_draws_what_it_says() {
+    let documentation = include_str!("../../docs/emulator.md");
+    let (_, drawing) = documentation.split_once("```registry\n").unwrap();
+    let (drawing, _) = drawing.split_once("```").unwrap();
+    let rendered = world(drawing).emulator.render();
+    let few: Vec<&str> = rendered.lines().filter(|line| !line.contains("pr-image-") || line.contains("pr-image-9 ")).collect();
+    expect![[r#"
+        repository team-1/api
+          build-1 tags build-1-1
+          build-2 tags build-1-2
+          build-3 tags build-1-3
+          build-4 tags build-1-4
+          build-5 tags build-1-5
+        repository team-2/api
+          build-1 tags build-2-1
+          build-2 tags build-2-2
+          build-3 tags build-2-3
+          build-4 tags build-2-4
+          build-5 tags build-2-5
+        repository team-3/api
+          build-1 tags build-3-1
+          build-2 tags build-3-2
+          build-3 tags build-3-3
+          build-4 tags build-3-4
+          build-5 tags build-3-5
+        repository team-a/web
+          at-noon tags noon
+          chart tags chart-1
+          cos-1 tags sha256-c590b9a9df8927c9ccca7aa5b303e6c407f04b6c1ee2e9227148fd922e70bdea.sig
+          lost ghost tags ghostly
+          many tags many-0, many-1, many-10, many-11, many-12, many-2, many-3, many-4, many-5, many-6, many-7, many-8, many-9
+          old untagged
+          pr-image-9 tags pr-009
+          rel-2 of rel-2/linux/amd64, rel-2/linux/arm64 tags 2.0
+          rel-2/linux/amd64 untagged
+          rel-2/linux/arm64 untagged
+          rel-3 of web-1, rel-2/linux/amd64 tags 3.0
+          sig-2 subject rel-2 untagged
+          web-1 tags latest, v1.0.0 (locked delete)
+          web-2 locked write tags pr-7
+          web-3 tags arm
+    "#]]
+    .assert_eq(&(few.join("\n") + "\n"));
+    assert_eq!(Emulator::now_of(drawing), Ok(Some(Timestamp::from_second(NOW_SECONDS).unwrap())));
 }

@@ -77,7 +77,9 @@ fn draw_repository(world: &mut World, seed: &mut Seed, header: &Line, lines: &[L
     let name: Arc<str> = item.name.as_str().into();
     let is_new = world.repository(&name).is_err();
     let repository = world.repository_or_new(&name, now);
-    repository.locks = item.locks;
+    if is_new || item.locks != Locks::OPEN {
+        repository.locks = item.locks;
+    }
     let handles = seed.handles.entry(Arc::clone(&name)).or_default();
     let mut pencil = Pencil { name, repository, handles, now, tags: HashSet::new(), last: None };
     for line in lines {
@@ -353,5 +355,90 @@ impl Item {
             docker: self.docker,
             ghost: self.ghost,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw_text(text: &str) -> Result<(World, Seed), SeedError> {
+        let mut world = World::default();
+        let seed = draw(&mut world, text, "2026-01-01T00:00:00Z".parse().unwrap())?;
+        Ok((world, seed))
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line_and_what_to_write() {
+        for (text, expected) in [
+            ("image a", "line 1: stands in no repository: write `repository NAME` above it"),
+            (
+                "repository app\n\n  picture a",
+                "line 3: \"picture\" is unknown: a line starts with now, repository, image, index, artifact, tag or repeat",
+            ),
+            (
+                "repository App\n  image a",
+                "line 1: \"App\" is not a repository name: lower-case letters, digits and single . _ - / between them",
+            ),
+            ("repository app", "line 1: has no images: a repository without manifests does not exist, draw one in it"),
+            ("repository app\n  image a age 40", "line 2: \"40\" is not an age: write 40d, 36h, 90m, 10s or 1w2d"),
+            ("repository app\n  image a size 3", "line 2: \"3\" is not a size: write 120MB, 4KiB or 17B"),
+            ("repository app\n  image a\n  image a", "line 3: \"a\" is drawn twice: give each image of a repository its own name"),
+            ("repository app\n  image a tags x\n  image b tags x", "line 3: tag \"x\" is drawn twice: a tag names one image"),
+            ("repository app\n  image a tags -x", "line 2: \"-x\" is not a tag: letters, digits, . _ -, not . or - first, at most 128"),
+            ("repository app\n  image a tags x untagged", "line 2: is `untagged` and has `tags`: leave one of them out"),
+            ("repository app\n  index a of b", "line 2: \"b\" is not drawn above in this repository"),
+            (
+                "repository app\n  index a",
+                "line 2: an index lists something: write `platforms linux/amd64, linux/arm64` or `of IMAGE, IMAGE`",
+            ),
+            ("repository app\n  artifact a", "line 2: an artifact has a type: write `type application/vnd.example+json`"),
+            ("repository app\n  image a-{n}", "line 2: \"a-{n}\" names a variable that no `repeat` on this line has"),
+            (
+                "repository app\n  repeat 0 n image a",
+                "line 2: `repeat` takes a count, a variable and a line: repeat 40 n image pr-{n} tags pr-{n} age {n}d",
+            ),
+            (
+                "repository app\n  repeat 2 n image a-{n}\n  tag x",
+                "line 3: stands below no single image: write it directly below the image it belongs to",
+            ),
+            ("repository app\n  image a platform linux", "line 2: \"linux\" is not a platform: write linux/amd64 or linux/arm/v7"),
+            (
+                "repository app\n  image a locked",
+                "line 2: `locked` needs what is locked: locked delete, locked write or locked delete,write",
+            ),
+            ("repository app\n  image a annotation k=\"v", "line 2: a quotation mark is not closed"),
+            ("now yesterday", "line 1: \"yesterday\" is not a time: write 2026-01-01T00:00:00Z"),
+            (
+                "repository app age 3d\n  image a",
+                "line 1: \"age\" does not go with this kind of line: repository NAME [locked delete,write]",
+            ),
+        ] {
+            assert_eq!(draw_text(text).map(drop).map_err(|error| error.to_string()), Err(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tag_line_dates_and_locks_one_tag() {
+        let text = "repository app\n  image a tags v1, v2 age 40d\n  tag v1 age 3d locked delete\n  tag v3\n  image b companion a .sig";
+        let (world, seed) = draw_text(text).unwrap();
+        let repository = world.repository("app").unwrap();
+        let tag = |name: &str| repository.tags[name];
+        assert_eq!((tag("v1").updated.to_string().as_str(), tag("v1").locks), ("2025-12-29T00:00:00Z", Locks::NO_DELETE));
+        assert_eq!((tag("v2").updated.to_string().as_str(), tag("v2").locks), ("2025-11-22T00:00:00Z", Locks::OPEN));
+        assert_eq!(tag("v3").digest, tag("v1").digest);
+        let companion = format!("sha256-{}.sig", seed.digest("app", "a").unwrap().hex());
+        assert_eq!(tag(&companion).digest, seed.digest("app", "b").unwrap());
+    }
+
+    #[test]
+    fn repeated_repositories_hold_repeated_images() {
+        let text = "now 2026-03-01T00:00:00Z\nrepeat 3 r repository team-{r}\n  repeat 4 n image i-{n} tags t-{r}-{n:02} age {n}d";
+        let (world, seed) = draw_text(text).unwrap();
+        assert_eq!(seed.now, Some("2026-03-01T00:00:00Z".parse().unwrap()));
+        let repository = world.repository("team-3").unwrap();
+        assert_eq!(repository.manifests.len(), 4);
+        assert_eq!(repository.tags["t-3-04"].updated.to_string(), "2026-02-25T00:00:00Z");
+        assert_ne!(seed.digest("team-1", "i-1"), seed.digest("team-2", "i-1"), "repositories do not share digests");
     }
 }
