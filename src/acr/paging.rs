@@ -24,6 +24,8 @@ pub struct Pages<T> {
     next: Option<String>,
     read: Box<ReadPage<T>>,
     progress: Progress,
+    /// Whether a listing without any item is believed only if the repository says the same of itself.
+    doubts_emptiness: bool,
 }
 
 /// Reads the items of a page.
@@ -53,7 +55,13 @@ impl<T> Pages<T> {
     pub(super) fn new(client: Client, call: Call, read: impl Fn(&Bytes, Place) -> Result<Vec<T>, Wrong> + Send + Sync + 'static) -> Self {
         let (path, query) = call.path_and_query.split_once('?').unwrap_or((&call.path_and_query, ""));
         let (path, next) = (path.to_owned(), Some(query.to_owned()));
-        Self { client, call, path, next, read: Box::new(read), progress: Progress::default() }
+        Self { client, call, path, next, read: Box::new(read), progress: Progress::default(), doubts_emptiness: false }
+    }
+
+    /// Lets the repository confirm that there are no tags, should none be listed: whoever believes a glitch there takes every
+    /// image for an untagged one.
+    pub(super) fn doubting_emptiness(self) -> Self {
+        Self { doubts_emptiness: true, ..self }
     }
 
     /// The next page that has items on it. None: the listing is complete.
@@ -62,7 +70,12 @@ impl<T> Pages<T> {
     /// The page could not be read. A later call asks for the same page again; what came before stands.
     async fn next_page_keyed<K: Hash>(&mut self, key: impl Fn(&T) -> K) -> Result<Option<Vec<T>>, Error> {
         loop {
-            let Some(query) = self.next.clone() else { return Ok(None) };
+            let Some(query) = self.next.clone() else {
+                if self.doubts_emptiness && self.progress.seen.is_empty() {
+                    self.confirm_emptiness().await?;
+                }
+                return Ok(None);
+            };
             self.call.path_and_query = format!("{}?{query}", self.path);
             let incoming = self.client.read(&self.call).await?;
             let failed = |failure| self.client.error(&self.call, failure);
@@ -73,6 +86,20 @@ impl<T> Pages<T> {
             self.next = next;
             if !items.is_empty() {
                 return Ok(Some(items));
+            }
+        }
+    }
+}
+
+impl<T> Pages<T> {
+    async fn confirm_emptiness(&self) -> Result<(), Error> {
+        let Some(repository) = self.call.scope.repository() else { return Ok(()) };
+        match self.client.get_repository(repository).await?.tag_count {
+            Some(0) => Ok(()),
+            count => {
+                let count = count.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
+                let said = format!("no tag is listed, while the repository counts {count} tags");
+                Err(self.client.error(&self.call, Failure::Protocol { said }))
             }
         }
     }

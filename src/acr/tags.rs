@@ -29,8 +29,8 @@ pub struct TagProperties {
 impl Client {
     /// Lists the tags of a repository, `page_size` a page (at most [`PAGE_SIZE_MAX`]).
     ///
-    /// What ACR answers for a repository without tags is not known, so that `null` is read as none; compare with the tags that
-    /// the manifests name before anything is called untagged.
+    /// What ACR answers for a repository without tags is not known, so that `null` is read as none. A listing without any tag,
+    /// however it is spelt, is believed only if the repository's own count is zero.
     pub fn list_tags(&self, repository: &RepositoryName, order: Order, page_size: u16) -> Pages<TagProperties> {
         let call = Call {
             operation: Operation::ListTags,
@@ -44,7 +44,7 @@ impl Client {
             answer_max_bytes: LIST_PAGE_MAX_BYTES,
         };
         let repository = repository.clone();
-        Pages::new(self.clone(), call, move |body, place| read_list(&repository, body, place))
+        Pages::new(self.clone(), call, move |body, place| read_list(&repository, body, place)).doubting_emptiness()
     }
 
     /// Reads a tag's properties.

@@ -59,8 +59,7 @@ impl Answer {
     /// Go's answer to a path that it does not know.
     pub(crate) fn page_not_found() -> Self {
         let body = Bytes::from_static(b"404 page not found\n");
-        Self { body, origin: Origin::Router, ..Self::empty(StatusCode::NOT_FOUND) }
-            .with(CONTENT_TYPE, "text/plain; charset=utf-8")
+        Self { body, origin: Origin::Router, ..Self::empty(StatusCode::NOT_FOUND) }.with(CONTENT_TYPE, "text/plain; charset=utf-8")
     }
 
     pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Self {

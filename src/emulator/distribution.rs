@@ -1,7 +1,8 @@
 //! The operations under `/v2`: manifests, referrers, tag names, blobs. Uploads have a file of their own.
 
-use ::http::header::{ACCEPT_RANGES, CONTENT_TYPE, ETAG, HeaderName, LOCATION};
+use ::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RANGE};
 use ::http::{Method, StatusCode};
+use bytes::Bytes;
 use serde_json::json;
 
 use super::answer::Answer;
@@ -121,8 +122,27 @@ impl Emulator {
             return repository.remove_blob(digest).map(|()| Answer::empty(StatusCode::ACCEPTED)).map_err(refused);
         }
         let bytes = repository.blob(digest).map_err(refused)?;
-        Ok(Answer::bytes("application/octet-stream", bytes).with_digest(digest).with(ACCEPT_RANGES, "bytes"))
+        let range = call.headers.get(RANGE).and_then(|range| range.to_str().ok()).filter(|_| call.method == Method::GET);
+        Ok(part(bytes, range).with_digest(digest).with(ACCEPT_RANGES, "bytes"))
     }
+}
+
+/// A blob, or the one part of it that `bytes=0-99` or `bytes=100-` asks for, as Microsoft's SDKs do. Other ranges get the whole, as they may.
+fn part(bytes: Bytes, range: Option<&str>) -> Answer {
+    const OCTETS: &str = "application/octet-stream";
+    let bounds = || {
+        let (first, last) = range?.strip_prefix("bytes=")?.split_once('-')?;
+        let last = if last.is_empty() { usize::MAX } else { last.parse().ok()? };
+        Some((first.parse::<usize>().ok()?, last))
+    };
+    let size = bytes.len();
+    let Some((first, last)) = bounds().filter(|(first, last)| first <= last) else { return Answer::bytes(OCTETS, bytes) };
+    if size <= first {
+        return Answer::empty(StatusCode::RANGE_NOT_SATISFIABLE).with(CONTENT_RANGE, &format!("bytes */{size}"));
+    }
+    let last = last.min(size - 1);
+    let answer = Answer { status: StatusCode::PARTIAL_CONTENT, ..Answer::bytes(OCTETS, bytes.slice(first..=last)) };
+    answer.with(CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"))
 }
 
 pub(crate) fn digest_invalid() -> Answer {
@@ -149,4 +169,27 @@ fn referrer(repository: &Repository, digest: Digest) -> Option<Referrer<'_>> {
         artifact_type: document.artifact_type.or_else(|| document.config.map(|config| config.media_type)),
         annotations: document.annotations,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_blobs() {
+        for (range, status, content_range) in [
+            (None, 200, ""),
+            (Some("bytes=0-99"), 206, "bytes 0-4/5"),
+            (Some("bytes=1-2"), 206, "bytes 1-2/5"),
+            (Some("bytes=4-"), 206, "bytes 4-4/5"),
+            (Some("bytes=5-"), 416, "bytes */5"),
+            (Some("bytes=2-1"), 200, ""),
+            (Some("bytes=-2"), 200, ""),
+        ] {
+            let answer = part(Bytes::from_static(b"hello"), range);
+            let found = answer.headers.iter().find(|(name, _)| name == CONTENT_RANGE).map_or("", |(_, value)| value.to_str().unwrap());
+            assert_eq!((answer.status.as_u16(), found), (status, content_range), "{range:?}");
+        }
+        assert_eq!(part(Bytes::from_static(b"hello"), Some("bytes=1-2")).body.as_ref(), b"el");
+    }
 }

@@ -131,8 +131,9 @@ impl Route {
     /// The methods that the route answers.
     pub(crate) fn methods(&self) -> &'static [Method] {
         match self {
-            Self::Ping | Self::Catalog | Self::Tags { .. } | Self::Manifests { .. } | Self::TagNames { .. } => &[Method::GET],
+            Self::Catalog | Self::Tags { .. } | Self::Manifests { .. } | Self::TagNames { .. } => &[Method::GET],
             Self::Referrers { .. } | Self::Requests => &[Method::GET],
+            Self::Ping => &[Method::GET, Method::HEAD],
             Self::Repository { .. } | Self::Tag { .. } => &[Method::GET, Method::PATCH, Method::DELETE],
             Self::ManifestProperties { .. } => &[Method::GET, Method::PATCH],
             Self::Manifest { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],

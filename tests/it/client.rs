@@ -311,6 +311,18 @@ async fn a_listing_that_is_not_whole_is_no_listing() {
 }
 
 #[tokio::test]
+async fn no_tags_at_all_are_believed_only_if_the_repository_agrees() {
+    for body in [r#"{"tags":null}"#, r#"{"tags":[]}"#] {
+        let bench = Bench::new(WEB);
+        bench.emulator.inject(Fault::once(Method::GET, "/_tags", answer(200, &[], body)));
+        let error = bench.client.list_tags(&web(), Order::Name, 100).all().await.expect_err("the repository counts four");
+        assert!(error.to_string().contains("counts 4 tags"), "{error}");
+    }
+    let untagged = Bench::new("repository team/web\n  image loose untagged age 9d\n");
+    assert_eq!(untagged.client.list_tags(&web(), Order::Name, 100).all().await, Ok(vec![]));
+}
+
+#[tokio::test]
 async fn a_document_is_believed_only_if_it_hashes_to_its_name() {
     let bench = Bench::new(WEB);
     let old = digest_of(&bench.client, "1.0").await;

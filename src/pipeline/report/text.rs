@@ -1,6 +1,6 @@
 //! Plans and outcomes as text for a terminal, and plans as Markdown for a review.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::model::{Contents, Digest, Gap, Listing, TagName};
@@ -20,8 +20,10 @@ pub enum Detail {
     Everything,
 }
 
-/// So many tags of an image are written out.
+/// So many tags of an image, and images of a reason, are written out.
 const TAGS_SHOWN: usize = 4;
+/// The columns of the narrowest terminal that reports are laid out for.
+const WIDTH: usize = 80;
 
 /// A plan for a terminal.
 pub fn plan_as_text(decided: &Decided<'_>, detail: Detail) -> String {
@@ -74,17 +76,60 @@ fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps
     for untag in &steps.untags {
         entry(out, "untag", &format!("{} ({})", untag.tag.name, untag.digest.short()), &untag.cause.to_string());
     }
+    let deleted = deleted_images(context, steps);
+    match detail {
+        Detail::Everything => {
+            deleted_one_by_one(out, context, evaluation, &deleted);
+            kept_one_by_one(out, context, evaluation);
+        }
+        Detail::Changes => {
+            deleted_by_reason(out, context, evaluation, &deleted);
+            kept_by_reason(out, context, evaluation);
+        }
+    }
+}
+
+/// An image that goes, and how many manifests go with it.
+struct DeletedImage {
+    place: u32,
+    along: u32,
+}
+
+/// The images that go, in the order of the plan: oldest first.
+fn deleted_images(context: &Context<'_>, steps: &Steps) -> Vec<DeletedImage> {
     let along = along_with(steps);
-    for step in steps.deletes.iter().filter(|step| !matches!(step.cause, Cause::Image(_))) {
-        let Some(place) = context.contents.find(step.digest) else { continue };
-        entry(out, "delete", &image_line(context, place), &sentences(context, evaluation.manifests.reasons(place)));
-        if let Some(along) = along.get(&step.digest) {
+    let roots = steps.deletes.iter().filter(|step| !matches!(step.cause, Cause::Image(_)));
+    let image =
+        |digest: Digest| Some(DeletedImage { place: context.contents.find(digest)?, along: along.get(&digest).copied().unwrap_or(0) });
+    roots.filter_map(|step| image(step.digest)).collect()
+}
+
+fn deleted_one_by_one(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, deleted: &[DeletedImage]) {
+    for DeletedImage { place, along } in deleted {
+        entry(out, "delete", &image_line(context, *place), &sentences(context, evaluation.manifests.reasons(*place)));
+        if 0 < *along {
             write_line(out, 10, &format!("and {} that only it needed", counted(*along, "manifest", "manifests")));
         }
     }
-    match detail {
-        Detail::Everything => kept_one_by_one(out, context, evaluation),
-        Detail::Changes => kept_by_reason(out, context, evaluation),
+}
+
+/// One paragraph for each reason, with the name and the age of every image.
+fn deleted_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, deleted: &[DeletedImage]) {
+    let mut by_reason: BTreeMap<String, Vec<&DeletedImage>> = BTreeMap::new();
+    for image in deleted {
+        by_reason.entry(sentences(context, evaluation.manifests.reasons(image.place))).or_default().push(image);
+    }
+    for (why, images) in by_reason {
+        let manifest = |image: &DeletedImage| &context.contents.manifests()[image.place as usize];
+        let bytes = images.iter().fold(0_u64, |sum, image| sum.saturating_add(manifest(image).size_bytes));
+        let along = images.iter().map(|image| image.along).sum();
+        let along =
+            if along == 0 { String::new() } else { format!(", with {} that only they needed", counted(along, "manifest", "manifests")) };
+        let number = u32::try_from(images.len()).unwrap_or(u32::MAX);
+        entry(out, "delete", &format!("{} of {}{along}", counted(number, "image", "images"), size(bytes)), &why);
+        let names: Vec<String> =
+            images.iter().map(|image| format!("{} {}", image_name(context, image.place), age_of(context, image.place))).collect();
+        wrapped(out, 10, &names, ",");
     }
 }
 
@@ -102,27 +147,44 @@ fn along_with(steps: &Steps) -> BTreeMap<Digest, u32> {
     along
 }
 
-/// The reasons for an image are those of its manifest, with each tag's own in place of "its tag … stays".
-fn reasons_for_image(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -> Vec<Reason> {
-    let mut all = Vec::new();
+/// Why an image stays: the reasons of its manifest, with each tag's own in place of "its tag … stays".
+fn why_it_stays(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -> String {
+    let mut why: Vec<String> = Vec::new();
+    let several_tags = 1 < context.contents.tags_of(manifest).len();
     for reason in evaluation.manifests.reasons(manifest) {
         if let Reason::TagStays(tag) = reason {
-            all.extend(evaluation.tags.reasons(*tag).iter().filter(|reason| **reason != Reason::WithManifest));
+            let of_tag = evaluation.tags.reasons(*tag).iter().filter(|reason| **reason != Reason::WithManifest);
+            why.extend(of_tag.map(|reason| {
+                if *reason == Reason::NoRule && several_tags {
+                    return format!("no delete rule chooses {}", context.contents.tags()[*tag as usize].name);
+                }
+                stays_because(context, *reason)
+            }));
         } else {
-            all.push(*reason);
+            why.push(stays_because(context, *reason));
         }
     }
-    if all.is_empty() {
-        all.extend(context.contents.tags_of(manifest).iter().flat_map(|tag| evaluation.tags.reasons(*tag)));
+    let mut seen = BTreeSet::new();
+    why.retain(|sentence| seen.insert(sentence.clone()));
+    why.join("; ")
+}
+
+/// A delete rule that has its say about something that stays has lost.
+fn stays_because(context: &Context<'_>, reason: Reason) -> String {
+    if let Reason::DeleteRule(rule) = reason {
+        return format!("{} would delete it", context.rule(rule));
     }
-    all.sort_unstable();
-    all.dedup();
-    all
+    context.sentence(reason)
+}
+
+fn is_needed_only(evaluation: &Evaluation, manifest: u32) -> bool {
+    let needed = |reason: &Reason| matches!(reason, Reason::ChildOf(_) | Reason::ReferrerOf(_) | Reason::CompanionOf(_));
+    evaluation.manifests.reasons(manifest).iter().all(needed)
 }
 
 fn kept_one_by_one(out: &mut String, context: &Context<'_>, evaluation: &Evaluation) {
     for place in kept_newest_first(context, evaluation) {
-        entry(out, "keep", &image_line(context, place), &sentences(context, &reasons_for_image(context, evaluation, place)));
+        entry(out, "keep", &image_line(context, place), &why_it_stays(context, evaluation, place));
     }
 }
 
@@ -138,13 +200,11 @@ fn kept_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluati
     let mut by_reason: BTreeMap<String, (u32, Vec<String>)> = BTreeMap::new();
     let mut needed = 0;
     for place in kept_newest_first(context, evaluation) {
-        let reasons = reasons_for_image(context, evaluation, place);
-        let derived = |reason: &Reason| matches!(reason, Reason::ChildOf(_) | Reason::ReferrerOf(_) | Reason::CompanionOf(_));
-        if reasons.iter().all(derived) {
+        if is_needed_only(evaluation, place) {
             needed += 1;
             continue;
         }
-        let (images, names) = by_reason.entry(sentences(context, &reasons)).or_default();
+        let (images, names) = by_reason.entry(why_it_stays(context, evaluation, place)).or_default();
         *images += 1;
         if names.len() < TAGS_SHOWN {
             names.push(image_name(context, place));
@@ -181,11 +241,15 @@ fn shortened(tag: &str) -> &str {
     if tag.starts_with("sha256-") { tag.get(..19).unwrap_or(tag) } else { tag }
 }
 
+fn age_of(context: &Context<'_>, manifest: u32) -> String {
+    let updated_at = context.contents.manifests()[manifest as usize].updated_at;
+    updated_at.map_or_else(|| "age unknown".to_owned(), |time| age(context.now.duration_since(time)))
+}
+
 fn image_line(context: &Context<'_>, manifest: u32) -> String {
     let item = &context.contents.manifests()[manifest as usize];
     let tags = context.contents.tags_of(manifest);
-    let age_of = |time| age(context.now.duration_since(time));
-    let aged = item.updated_at.map_or_else(|| "age unknown".to_owned(), age_of);
+    let aged = age_of(context, manifest);
     let name = if tags.is_empty() { "untagged".to_owned() } else { image_name(context, manifest) };
     format!("{name} ({}), {aged}, {}", item.digest.short(), size(item.size_bytes))
 }
@@ -197,7 +261,26 @@ fn lock_line(lock: &LockStep) -> String {
 
 fn entry(out: &mut String, verb: &str, what: &str, why: &str) {
     write_line(out, 2, &format!("{verb:<6}  {what}"));
-    write_line(out, 10, why);
+    let words: Vec<String> = why.split(' ').map(str::to_owned).collect();
+    wrapped(out, 10, &words, "");
+}
+
+/// Words in lines of at most [`WIDTH`] characters; a longer word has a line to itself.
+fn wrapped(out: &mut String, indent: usize, words: &[String], separator: &str) {
+    let mut line = String::new();
+    for (place, word) in words.iter().enumerate() {
+        let comma = if place + 1 == words.len() { "" } else { separator };
+        if !line.is_empty() && WIDTH < indent + line.chars().count() + 1 + word.chars().count() + comma.len() {
+            write_line(out, indent, &line);
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        line.push_str(comma);
+    }
+    write_line(out, indent, &line);
 }
 
 fn write_line(out: &mut String, indent: usize, line: &str) {

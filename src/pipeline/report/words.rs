@@ -59,7 +59,7 @@ impl Context<'_> {
             Reason::ExceptLast(rule) => format!("{} spares {}", self.rule(rule), self.counted(rule)),
             Reason::KeepAtLeast => {
                 let wanted = self.policies.iter().map(|policy| policy.limits.keep_at_least).max().unwrap_or(0);
-                format!("keep_at_least: it is among the newest {} of the repository", counted(wanted, "image", "images"))
+                format!("it is among the newest {wanted} of the repository (keep_at_least)")
             }
             Reason::Ghost => "it is listed, but reading it finds nothing (a ghost)".to_owned(),
             Reason::SubjectAbsent => "a companion of something that is not in the repository; no rule on tags chooses it".to_owned(),

@@ -9,8 +9,7 @@ use retaind::acr::{
     Body, Client, ClientOptions, Credential, Deleted, Delivery, Endpoint, Error, Failure, ManifestProperties, Order, RepositoryProperties,
     TagProperties, Transport, TransportError, TransportErrorKind,
 };
-use retaind::clock::Clock;
-use retaind::model::{Digest, LockChange, Locks, RegistryName, RepositoryName, TagName};
+use retaind::model::{Digest, LockChange, Locks, MediaType, RegistryName, RepositoryName, TagName};
 use serde_json::{Value, json};
 
 use super::flow::{Exchange, Flow, REGISTRY, Target, decoded};
@@ -387,7 +386,7 @@ impl Scene<'_> {
         let answer = self.answer().expect("a manifest");
         let of = parsed(answer.header("docker-content-digest").expect("its digest"));
         let found = client.get_manifest(&repository(name), of).await;
-        if Digest::of_bytes(&answer.body) != of {
+        if Digest::of(&answer.body) != of {
             // Scrubbing changed the bytes: exactly what the client must notice.
             let error = found.expect_err("bytes that are not the digest's");
             assert!(matches!(error.failure, Failure::Protocol { .. }), "{}: {:?}", self.place, error.failure);
@@ -505,7 +504,7 @@ fn manifest(item: &Value) -> ManifestProperties {
     };
     ManifestProperties {
         digest: digest(&item["digest"]),
-        media_type: item["mediaType"].as_str().expect("a media type").into(),
+        media_type: MediaType::from_text(item["mediaType"].as_str().expect("a media type")),
         config_media_type: text(&item["configMediaType"]),
         artifact_type: text(&item["artifactType"]),
         size_bytes: item["imageSize"].as_u64().unwrap_or_default(),
