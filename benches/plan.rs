@@ -35,7 +35,8 @@ const TEN_RULES: &str = "
 ";
 
 fn policy(rules: &str) -> Policy {
-    let text = format!("version: 1\npolicies:\n  - name: bench\n    mode: dry-run\n    repositories: {{ include: ['**'] }}\n    rules:{rules}");
+    let text =
+        format!("version: 1\npolicies:\n  - name: bench\n    mode: dry-run\n    repositories: {{ include: ['**'] }}\n    rules:{rules}");
     let registry = RegistryName::parse("bench").expect("a name");
     config::resolve_policies(&[("bench.yaml", &text)], &[registry]).expect("a valid policy").remove(0)
 }
@@ -72,8 +73,14 @@ fn plan(bencher: Bencher<'_, '_>, images: u32, rules: &str, audited: bool) {
     let now: Timestamp = NOW.parse().expect("a time");
     let policies = [&policy];
     bencher.counter(ItemsCount::new(images)).bench_local(|| {
-        let question =
-            Question { repository_locks: Locks::OPEN, observed_since: None, contents: black_box(&contents), policies: &policies, acting: 0, now };
+        let question = Question {
+            repository_locks: Locks::OPEN,
+            observed_since: None,
+            contents: black_box(&contents),
+            policies: &policies,
+            acting: 0,
+            now,
+        };
         let evaluation = evaluate(&question);
         let steps = steps(&contents, &evaluation, &policy);
         if audited {

@@ -472,7 +472,12 @@ fn time(value: &Value) -> Option<Timestamp> {
 
 fn locks(properties: &Value) -> Locks {
     let flag = |key: &str| properties["changeableAttributes"][key].as_bool().expect("a flag");
-    Locks { can_delete: flag("deleteEnabled"), can_write: flag("writeEnabled"), can_read: flag("readEnabled"), can_list: flag("listEnabled") }
+    Locks {
+        can_delete: flag("deleteEnabled"),
+        can_write: flag("writeEnabled"),
+        can_read: flag("readEnabled"),
+        can_list: flag("listEnabled"),
+    }
 }
 
 fn properties_of_repository(body: &Value) -> RepositoryProperties {

@@ -107,7 +107,6 @@ impl Exchange {
         header_of(&self.headers, name)
     }
 
-
     /// The answer's JSON, if it is JSON.
     pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
