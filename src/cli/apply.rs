@@ -4,7 +4,6 @@ use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::pipeline::guard::PLAN_AGE_MAX;
 use crate::pipeline::report::plan_from_json;
-use crate::policy::Mode;
 
 use super::args::ApplyArguments;
 use super::{End, Failure, connect, open, run, signals};
@@ -24,7 +23,7 @@ pub(super) async fn apply(arguments: &ApplyArguments, clock: &Clock) -> Result<E
     let registry = configuration.registries.iter().find(|registry| registry.name == saved.registry);
     let registry =
         registry.ok_or_else(|| Failure::unusable(format!("{file} is a plan for registry {}, which is not configured", saved.registry)))?;
-    if acting.mode == Mode::DryRun {
+    if !acting.is_enforced() {
         return Err(refused(format!("policy {} says mode: dry-run, so no plan of it is applied; set mode: enforce", acting.name)));
     }
     let state = open::state(&configuration.state)?;

@@ -6,7 +6,7 @@ use crate::pipeline::apply::{Applied, Brakes};
 use crate::pipeline::guard::Circumstances;
 use crate::pipeline::report::{self, Detail, SavedPlan};
 use crate::pipeline::{self, Ended, Run, Told};
-use crate::policy::{Mode, Policy};
+use crate::policy::Policy;
 use crate::state::State;
 
 use super::args::RunArguments;
@@ -18,7 +18,7 @@ pub(super) async fn run(arguments: &RunArguments, clock: &Clock) -> Result<End, 
     let configuration = Configuration::load(&arguments.selection.config)?;
     let pairs = open::selected(&configuration, &arguments.selection)?;
     let state = open::state(&configuration.state)?;
-    if !state.is_durable() && !configuration.state.volatile && pairs.iter().any(|(policy, _)| policy.mode == Mode::Enforce) {
+    if !state.is_durable() && !configuration.state.volatile && pairs.iter().any(|(policy, _)| policy.is_enforced()) {
         complain("there is no state.dir: nothing will be deleted, because nothing would remember it");
     }
     let brakes = signals::brakes();
@@ -67,16 +67,15 @@ pub(super) async fn one(
         Told::Applied(applied) => print(&report::applied(applied)),
     })
     .await?;
-    Ok(end_of(&ended, acting.mode))
+    Ok(end_of(&ended, acting))
 }
 
-fn end_of(ended: &Ended, mode: Mode) -> End {
+/// A dry run says what the guard would hold back; that is its job, and done.
+fn end_of(ended: &Ended, acting: &Policy) -> End {
     let Ended { refused, incomplete, applied } = ended;
-    match mode {
-        // A dry run says what the guard would hold back; that is its job, and done.
-        Mode::DryRun if *incomplete == 0 => End::Done,
-        Mode::Enforce if *refused => End::Refused,
-        Mode::Enforce if *incomplete == 0 && applied.as_ref().is_none_or(Applied::is_complete) => End::Done,
-        Mode::DryRun | Mode::Enforce => End::Partial,
+    if *refused && acting.is_enforced() {
+        return End::Refused;
     }
+    let complete = *incomplete == 0 && applied.as_ref().is_none_or(Applied::is_complete);
+    if complete { End::Done } else { End::Partial }
 }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use crate::acr::{self, Client};
 use crate::clock::Clock;
 use crate::model::{Inventory, Listing, RepositoryName};
-use crate::policy::{Mode, Policy};
+use crate::policy::Policy;
 use crate::state::{RunCounts, RunMode, RunOutcome, RunStart, State, StateError};
 
 use apply::{Application, Applied, Brakes};
@@ -93,7 +93,7 @@ impl From<InventoryError> for RunError {
 pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Result<Ended, RunError> {
     let Run { policies, acting, client, state, clock, brakes, circumstances, agreed } = run;
     let now = clock.now();
-    if acting.mode == Mode::Enforce {
+    if acting.is_enforced() {
         apply::recover(client, state, clock).await?;
     }
     let names = names(client, acting).await?;
@@ -111,15 +111,12 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
 
     let record = begin(run, &decision.plan, now)?;
     let mut ended = Ended { refused: !refusals.is_empty(), incomplete: decision.incomplete(), applied: None };
-    match (acting.mode, approved) {
-        (Mode::DryRun, _) | (Mode::Enforce, None) => {}
-        (Mode::Enforce, Some(approved)) => {
-            let (client, state, clock) = (client.clone(), state.clone(), clock.clone());
-            let application = Application { client, state, clock, brakes: brakes.clone(), run: record };
-            let applied = apply::apply(&application, &approved).await;
-            tell(&Told::Applied(&applied));
-            ended.applied = Some(applied);
-        }
+    if let Some(approved) = approved.filter(|_| acting.is_enforced()) {
+        let (client, state, clock) = (client.clone(), state.clone(), clock.clone());
+        let application = Application { client, state, clock, brakes: brakes.clone(), run: record };
+        let applied = apply::apply(&application, &approved).await;
+        tell(&Told::Applied(&applied));
+        ended.applied = Some(applied);
     }
     let (outcome, counts) = summary(acting, &refusals, &decision, ended.applied.as_ref());
     state.finish_run(record, clock.now(), &outcome, &counts)?;
@@ -197,10 +194,7 @@ impl<'a> Decisions<'a> {
 }
 
 fn begin(run: &Run<'_>, plan: &Plan, at: Timestamp) -> Result<crate::state::RunId, StateError> {
-    let mode = match run.acting.mode {
-        Mode::DryRun => RunMode::DryRun,
-        Mode::Enforce => RunMode::Enforce,
-    };
+    let mode = if run.acting.is_enforced() { RunMode::Enforce } else { RunMode::DryRun };
     let start = RunStart { policy: &run.acting.name, registry: &plan.registry, mode, plan_hash: &plan.hash().to_string(), at };
     run.state.begin_run(&start)
 }
@@ -213,8 +207,8 @@ fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_
     let mut counts = RunCounts { kept: number(kept), planned: number(planned), ..RunCounts::default() };
     let refused = || refusals.first().map(|refusal| RunOutcome::Refused(refusal.to_string()));
     let Some(applied) = applied else {
-        let nothing_to_do = if acting.mode == Mode::Enforce { RunOutcome::Applied } else { RunOutcome::Planned };
-        return (refused().filter(|_| acting.mode == Mode::Enforce).unwrap_or(nothing_to_do), counts);
+        let nothing_to_do = if acting.is_enforced() { RunOutcome::Applied } else { RunOutcome::Planned };
+        return (refused().filter(|_| acting.is_enforced()).unwrap_or(nothing_to_do), counts);
     };
     let done = applied.counts();
     counts = RunCounts {

@@ -108,6 +108,14 @@ impl Default for Limits {
 }
 
 impl Policy {
+    /// Whether its plans are applied.
+    pub fn is_enforced(&self) -> bool {
+        match self.mode {
+            Mode::DryRun => false,
+            Mode::Enforce => true,
+        }
+    }
+
     /// Whether this policy names the repository.
     pub fn names(&self, registry: &RegistryName, repository: &RepositoryName) -> bool {
         self.registries.contains(registry) && self.repositories.matches(repository)

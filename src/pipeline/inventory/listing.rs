@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::acr::{self, Client, ManifestProperties, Order, PAGE_SIZE_MAX, TagProperties};
-use crate::model::{Gap, Manifest, References, RepositoryName, Tag};
+use crate::model::{Gap, Manifest, References, RepositoryName, Tag, TagName};
 
 /// How often a repository that changes while it is listed is listed again.
 const LISTINGS_MAX: u32 = 3;
@@ -17,33 +17,55 @@ pub(super) struct Listed {
     pub(super) tags: Vec<Tag>,
 }
 
-/// Lists a repository until nothing came in between.
-pub(super) async fn read(client: &Client, name: &RepositoryName) -> Result<Result<Listed, Vec<Gap>>, acr::Error> {
-    let mut came_in_between = String::new();
-    for _ in 0..LISTINGS_MAX {
-        let listed = lists(client, name).await?;
-        match newcomer(client, name, &listed).await? {
-            None => return Ok(Ok(listed)),
-            Some(newcomer) => came_in_between = newcomer,
-        }
-    }
-    Ok(Err(vec![Gap(format!("it changes faster than it can be listed: {came_in_between} came while it was listed, {LISTINGS_MAX} times"))]))
+/// The lists, and the first contradiction between them.
+struct Read {
+    listed: Listed,
+    contradiction: Option<String>,
 }
 
-async fn lists(client: &Client, name: &RepositoryName) -> Result<Listed, acr::Error> {
-    // Tags first: a tag that is pushed in between then points at a manifest that is listed, and one whose manifest is deleted in
-    // between shows as a contradiction rather than as an untagged manifest.
-    let mut tags = Vec::new();
+/// Lists a repository until nothing came in between.
+pub(super) async fn read(client: &Client, name: &RepositoryName) -> Result<Result<Listed, Vec<Gap>>, acr::Error> {
+    let mut newest_trouble = String::new();
+    for _ in 0..LISTINGS_MAX {
+        let Read { listed, contradiction } = lists(client, name).await?;
+        let trouble = match contradiction {
+            Some(contradiction) => Some(contradiction),
+            None => newcomer(client, name, &listed).await?,
+        };
+        match trouble {
+            None => return Ok(Ok(listed)),
+            Some(trouble) => newest_trouble = trouble,
+        }
+    }
+    Ok(Err(vec![Gap(format!("listed {LISTINGS_MAX} times, it was never one consistent picture: {newest_trouble}"))]))
+}
+
+/// Tags first: a tag that is pushed in between then points at a manifest that is listed, and one whose manifest is deleted in
+/// between shows as a contradiction rather than as an untagged manifest. The manifests show their tags too (some of them: ACR cuts
+/// long lists off), so a tag that is missing from the list of tags shows there.
+async fn lists(client: &Client, name: &RepositoryName) -> Result<Read, acr::Error> {
+    let mut tags: Vec<Tag> = Vec::new();
     let mut pages = client.list_tags(name, Order::Name, PAGE_SIZE_MAX);
     while let Some(page) = pages.next_page().await? {
         tags.extend(page.into_iter().map(tag));
     }
+    tags.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    let is_listed =
+        |tag: &TagName, digest| tags.binary_search_by(|listed| listed.name.cmp(tag)).is_ok_and(|place| tags[place].digest == digest);
     let mut manifests = Vec::new();
+    let mut contradiction = None;
     let mut pages = client.list_manifests(name, Order::Name, PAGE_SIZE_MAX);
     while let Some(page) = pages.next_page().await? {
+        for properties in &page {
+            let unlisted = properties.tags.iter().find(|tag| !is_listed(tag, properties.digest));
+            if let Some(tag) = unlisted {
+                contradiction
+                    .get_or_insert_with(|| format!("manifest {} shows tag {tag}, which the list of tags does not", properties.digest));
+            }
+        }
         manifests.extend(page.into_iter().map(manifest));
     }
-    Ok(Listed { manifests, tags })
+    Ok(Read { listed: Listed { manifests, tags }, contradiction })
 }
 
 /// Something that is in the repository and not in the lists. The newest items tell, whatever pages the lists were cut into.
@@ -52,12 +74,12 @@ async fn newcomer(client: &Client, name: &RepositoryName, listed: &Listed) -> Re
     let wanted: HashSet<_> = newest.iter().map(|manifest| manifest.digest).collect();
     let known: HashSet<_> = listed.manifests.iter().map(|manifest| manifest.digest).filter(|digest| wanted.contains(digest)).collect();
     if let Some(digest) = wanted.difference(&known).next() {
-        return Ok(Some(format!("manifest {digest}")));
+        return Ok(Some(format!("manifest {digest} came while it was listed")));
     }
     let newest = client.list_tags(name, Order::NewestFirst, NEWEST_LOOKED_AT).next_page().await?.unwrap_or_default();
     let wanted: HashSet<_> = newest.iter().map(|tag| (&tag.name, tag.digest)).collect();
     let known: HashSet<_> = listed.tags.iter().map(|tag| (&tag.name, tag.digest)).filter(|tag| wanted.contains(tag)).collect();
-    Ok(wanted.difference(&known).next().map(|(name, _)| format!("tag {name}")))
+    Ok(wanted.difference(&known).next().map(|(name, _)| format!("tag {name} came while it was listed")))
 }
 
 fn manifest(properties: ManifestProperties) -> Manifest {
