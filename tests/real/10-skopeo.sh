@@ -16,7 +16,7 @@ readonly work
 readonly layout=$work/layout
 emulator=
 # How a program asks the registry: set by `serve`.
-endpoint= host= scheme=
+endpoint='' host='' scheme=''
 
 main() {
     trap clean_up EXIT
@@ -47,8 +47,8 @@ serve() {
     if [[ $scheme == https ]]; then tls=(--tls-dir "$work/tls"); fi
     "$RETAIND" emulate --listen 127.0.0.1:0 --push-age 40d --admin-password-file "$work/password" "${tls[@]}" >"$work/emulator" 2>&1 &
     emulator=$!
-    local tries
-    for tries in {1..100}; do
+    local _
+    for _ in {1..100}; do
         endpoint=$(grep -oE "$scheme://127\.0\.0\.1:[0-9]+" "$work/emulator" || true)
         [[ -z $endpoint ]] || break
         kill -0 "$emulator" 2>/dev/null || fail "the emulator ended: $(cat "$work/emulator")"

@@ -1,18 +1,18 @@
 //! Recorded answers, given to the client by a transport that plays them: it must read from them what they say.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use retaind::acr::{
-    Body, Client, ClientOptions, Credential, Deleted, Delivery, Endpoint, Error, Failure, ManifestProperties, Order, RepositoryProperties,
-    TagProperties, Transport, TransportError, TransportErrorKind,
+    Client, ClientOptions, Credential, Deleted, Endpoint, Error, Failure, ManifestProperties, Order, PlatformReference,
+    RepositoryProperties, TagProperties,
 };
 use retaind::model::{Digest, LockChange, Locks, MediaType, RegistryName, RepositoryName, TagName};
 use serde_json::{Value, json};
 
 use super::flow::{Exchange, Flow, REGISTRY, Target, decoded};
+use super::player::{Played, Player};
 use crate::support::{Hands, entra};
 
 /// Recordings in which a client only does what this one cannot: it pushes nothing, deletes no blobs and does not read `tags/list`.
@@ -101,81 +101,6 @@ fn is_challenge(answer: &Exchange) -> bool {
     answer.status == 401 && !answer.header("www-authenticate").is_some_and(|challenge| challenge.contains("insufficient_scope"))
 }
 
-/// Plays recorded answers and writes down what was asked.
-struct Player {
-    answers: Mutex<VecDeque<Played>>,
-    /// What is answered when the script is at its end.
-    otherwise: Played,
-    exchange: Played,
-    token: Played,
-    asked: Mutex<Vec<Asked>>,
-}
-
-#[derive(Clone)]
-struct Played {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Bytes,
-}
-
-struct Asked {
-    method: String,
-    host: String,
-    path: String,
-    query: String,
-    with_token: bool,
-}
-
-impl From<&Exchange> for Played {
-    fn from(exchange: &Exchange) -> Self {
-        let Exchange { status, headers, body, .. } = exchange;
-        Self { status: *status, headers: headers.clone(), body: Bytes::copy_from_slice(body) }
-    }
-}
-
-impl Played {
-    fn json(body: &Value) -> Self {
-        Self { status: 200, headers: Vec::new(), body: Bytes::from(body.to_string()) }
-    }
-
-    fn response(&self) -> http::Response<Body> {
-        let mut response = http::Response::builder().status(self.status);
-        for (name, value) in &self.headers {
-            // The length and the framing are those of the bytes before scrubbing.
-            if !["content-length", "transfer-encoding"].contains(&name.to_ascii_lowercase().as_str()) {
-                response = response.header(name, value);
-            }
-        }
-        response.body(Body::from_bytes(self.body.clone())).expect("a recorded answer")
-    }
-}
-
-#[async_trait::async_trait]
-impl Transport for Player {
-    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError> {
-        let uri = request.uri();
-        match uri.path() {
-            "/oauth2/exchange" => return Ok(self.exchange.response()),
-            "/oauth2/token" => return Ok(self.token.response()),
-            _ => {}
-        }
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(Asked {
-            method: request.method().to_string(),
-            host: uri.host().unwrap_or_default().to_owned(),
-            path: uri.path().to_owned(),
-            query: uri.query().unwrap_or_default().to_owned(),
-            with_token: request.headers().contains_key("authorization"),
-        });
-        let next = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let played = next.as_ref().unwrap_or(&self.otherwise);
-        if played.status == 0 {
-            let sentence = "the recording ends here".to_owned();
-            return Err(TransportError { kind: TransportErrorKind::Other, delivery: Delivery::Unknown, sentence });
-        }
-        Ok(played.response())
-    }
-}
-
 /// One operation of the client over a script.
 struct Scene<'a> {
     script: Script<'a>,
@@ -221,8 +146,7 @@ impl Scene<'_> {
             token: token.map_or_else(|| made_up("access_token"), Played::from),
             asked: Mutex::default(),
         });
-        let anonymous = token.is_some_and(|token| String::from_utf8_lossy(&token.request_body).contains("grant_type=password&"))
-            || token.is_some_and(|token| token.request_body.ends_with(b"grant_type=password"));
+        let anonymous = token.is_some_and(Exchange::is_by_nobody);
         let client = Client::new(ClientOptions {
             registry: RegistryName::parse("recorded").expect("a name"),
             endpoint: Endpoint::parse(&format!("https://{REGISTRY}")).expect("an endpoint"),
@@ -502,7 +426,7 @@ fn tag(item: &Value) -> TagProperties {
 }
 
 fn manifest(item: &Value) -> ManifestProperties {
-    let reference = |reference: &Value| retaind::acr::PlatformReference {
+    let reference = |reference: &Value| PlatformReference {
         digest: digest(&reference["digest"]),
         architecture: text(&reference["architecture"]),
         os: text(&reference["os"]),

@@ -121,6 +121,11 @@ impl Exchange {
         self.path.starts_with("/oauth2/")
     }
 
+    /// A request for a token by somebody who has none of another kind.
+    pub(crate) fn is_by_nobody(&self) -> bool {
+        self.is_about_tokens() && String::from_utf8_lossy(&self.request_body).contains("refresh_token=&")
+    }
+
     /// The digest that the answer names.
     fn digest(&self) -> Option<String> {
         if let Some(digest) = self.header("docker-content-digest") {

@@ -6,6 +6,7 @@
 mod answers;
 mod differences;
 mod flow;
+mod player;
 mod requests;
 mod world;
 

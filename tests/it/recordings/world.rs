@@ -57,6 +57,14 @@ fn learn(world: &mut BTreeMap<String, Repository>, last_repository: &mut Option<
                 world.entry(name).or_default();
             }
         }
+        ("GET", Target::Tags(name)) => world.entry(name).or_default().learn_tags(&body["tags"], more),
+        ("GET", Target::Manifests(name)) => world.entry(name).or_default().learn_manifests(&body["manifests"], more),
+        ("GET", Target::TagNames(name)) => {
+            let repository = world.entry(name).or_default();
+            for tag in texts(&body["tags"]) {
+                repository.learn_tag(&json!({"name": tag, "digest": made_up(&tag)}));
+            }
+        }
         ("DELETE", Target::Repository(name)) => {
             let repository = world.entry(name).or_default();
             let manifests = texts(&body["manifestsDeleted"]);
@@ -71,38 +79,11 @@ fn learn(world: &mut BTreeMap<String, Repository>, last_repository: &mut Option<
         (_, Target::Repository(name)) => {
             world.entry(name).or_default().properties.get_or_insert(body);
         }
-        ("GET", Target::Tags(name)) => {
-            let repository = world.entry(name).or_default();
-            let tags = body["tags"].as_array().cloned().unwrap_or_default();
-            for tag in &tags {
-                repository.learn_tag(tag);
-            }
-            if more {
-                repository.last_tag = tags.last().and_then(|tag| tag["name"].as_str()).map(str::to_owned);
-            }
-        }
-        ("GET", Target::TagNames(name)) => {
-            let repository = world.entry(name).or_default();
-            for tag in texts(&body["tags"]) {
-                repository.learn_tag(&json!({"name": tag, "digest": made_up(&tag)}));
-            }
-        }
         ("DELETE", Target::Tag(name, tag)) => {
             let digest = exchange.header("x-ms-int-docker-content-digest").expect("the digest of a deleted tag");
             world.entry(name).or_default().learn_tag(&json!({"name": tag, "digest": digest}));
         }
         (_, Target::Tag(name, _)) => world.entry(name).or_default().learn_tag(&body["tag"]),
-        ("GET", Target::Manifests(name)) => {
-            let repository = world.entry(name).or_default();
-            let manifests = body["manifests"].as_array().cloned().unwrap_or_default();
-            for manifest in &manifests {
-                repository.learn_manifest(manifest);
-            }
-            if more {
-                repository.last_manifest = manifests.last().and_then(|manifest| manifest["digest"].as_str()).map(str::to_owned);
-            }
-            repository.listed = true;
-        }
         (_, Target::ManifestProperties(name, _)) => world.entry(name).or_default().learn_manifest(&body["manifest"]),
         (method, Target::Manifest(name, reference)) => learn_content(world.entry(name).or_default(), method, &reference, exchange),
         ("PUT", Target::Uploads(name)) => {
@@ -149,6 +130,25 @@ fn learn_content(repository: &mut Repository, method: &str, reference: &str, exc
 }
 
 impl Repository {
+    /// Learns a page of tags; `more`: it has a next one.
+    fn learn_tags(&mut self, page: &Value, more: bool) {
+        let tags = page.as_array().map(Vec::as_slice).unwrap_or_default();
+        for tag in tags {
+            self.learn_tag(tag);
+        }
+        self.last_tag = tags.last().filter(|_| more).and_then(|tag| tag["name"].as_str()).map(str::to_owned);
+    }
+
+    /// Learns a page of manifests; `more`: it has a next one.
+    fn learn_manifests(&mut self, page: &Value, more: bool) {
+        let manifests = page.as_array().map(Vec::as_slice).unwrap_or_default();
+        for manifest in manifests {
+            self.learn_manifest(manifest);
+        }
+        self.last_manifest = manifests.last().filter(|_| more).and_then(|manifest| manifest["digest"].as_str()).map(str::to_owned);
+        self.listed = true;
+    }
+
     fn learn_tag(&mut self, tag: &Value) {
         let name = tag["name"].as_str().expect("a tag's name");
         if !self.pushed.contains(name) {
