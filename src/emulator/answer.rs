@@ -32,6 +32,8 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Registry,
+    /// The registry before any operation, on paths that it does not know.
+    Router,
     TokenService,
     /// The emulator itself, on paths that no registry has.
     Emulator,
@@ -56,8 +58,8 @@ impl Answer {
 
     /// Go's answer to a path that it does not know.
     pub(crate) fn page_not_found() -> Self {
-        Self { body: Bytes::from_static(b"404 page not found\n"), ..Self::empty(StatusCode::NOT_FOUND) }
-            .with(CONTENT_TYPE, "text/plain; charset=utf-8")
+        let body = Bytes::from_static(b"404 page not found\n");
+        Self { body, origin: Origin::Router, ..Self::empty(StatusCode::NOT_FOUND) }.with(CONTENT_TYPE, "text/plain; charset=utf-8")
     }
 
     pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Self {
@@ -126,9 +128,11 @@ impl Answer {
         stamp("server", "AzureContainerRegistry");
         let transport_security = "max-age=31536000; includeSubDomains";
         match origin {
-            Origin::Registry => {
-                for exposed in ["Docker-Content-Digest", "WWW-Authenticate", "Link", "X-Ms-Correlation-Request-Id"] {
-                    stamp("access-control-expose-headers", exposed);
+            Origin::Registry | Origin::Router => {
+                if origin == Origin::Registry {
+                    for exposed in ["Docker-Content-Digest", "WWW-Authenticate", "Link", "X-Ms-Correlation-Request-Id"] {
+                        stamp("access-control-expose-headers", exposed);
+                    }
                 }
                 stamp("docker-distribution-api-version", "registry/2.0");
                 stamp("strict-transport-security", transport_security);

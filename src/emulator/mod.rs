@@ -17,6 +17,7 @@ mod name;
 mod oauth;
 mod paging;
 mod percent;
+mod recorded;
 mod route;
 mod seed;
 mod serve;
@@ -39,6 +40,8 @@ pub use self::digest::{Digest, InvalidDigest};
 pub use self::faults::{Dropped, Failure, Fault, Response};
 pub use self::http::RequestInfo;
 pub use self::journal::{Counted, LoggedRequest};
+#[doc(hidden)]
+pub use self::recorded::{RecordedManifest, RecordedTimes};
 pub use self::seed::{Seed, SeedError};
 pub use self::snapshot::RepositorySnapshot;
 pub use self::tls::{Tls, TlsError};

@@ -4,5 +4,6 @@ mod architecture;
 mod client;
 mod emulator;
 mod examples;
+mod recordings;
 mod support;
 mod transport;
