@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::acr::{self, Client, ManifestProperties, Order, PAGE_SIZE_MAX, TagProperties};
+use crate::acr::{self, Client, ManifestProperties, Order, PAGE_SIZE_MAX, RepositoryProperties, TagProperties};
 use crate::model::{Gap, Manifest, References, RepositoryName, Tag, TagName};
 
 /// How often a repository that changes while it is listed is listed again.
@@ -10,6 +10,9 @@ const LISTINGS_MAX: u32 = 3;
 /// So many of the newest items are looked at after listing, to see what came while earlier pages had been read already. More
 /// pushes than this within one listing show as an item that is not listed, too.
 const NEWEST_LOOKED_AT: u16 = 20;
+
+/// The most items that room is made for on the word of a count: a million take some 200 MB.
+const ROOM_MAX: usize = 1_000_000;
 
 /// What the lists say.
 pub(super) struct Listed {
@@ -24,10 +27,11 @@ struct Read {
 }
 
 /// Lists a repository until nothing came in between.
-pub(super) async fn read(client: &Client, name: &RepositoryName) -> Result<Result<Listed, Vec<Gap>>, acr::Error> {
+pub(super) async fn read(client: &Client, properties: &RepositoryProperties) -> Result<Result<Listed, Vec<Gap>>, acr::Error> {
+    let name = &properties.name;
     let mut newest_trouble = String::new();
     for _ in 0..LISTINGS_MAX {
-        let Read { listed, contradiction } = lists(client, name).await?;
+        let Read { listed, contradiction } = lists(client, properties).await?;
         let trouble = match contradiction {
             Some(contradiction) => Some(contradiction),
             None => newcomer(client, name, &listed).await?,
@@ -43,8 +47,9 @@ pub(super) async fn read(client: &Client, name: &RepositoryName) -> Result<Resul
 /// Tags first: a tag that is pushed in between then points at a manifest that is listed, and one whose manifest is deleted in
 /// between shows as a contradiction rather than as an untagged manifest. The manifests show their tags too (some of them: ACR cuts
 /// long lists off), so a tag that is missing from the list of tags shows there.
-async fn lists(client: &Client, name: &RepositoryName) -> Result<Read, acr::Error> {
-    let mut tags: Vec<Tag> = Vec::new();
+async fn lists(client: &Client, properties: &RepositoryProperties) -> Result<Read, acr::Error> {
+    let name = &properties.name;
+    let mut tags: Vec<Tag> = Vec::with_capacity(expected(properties.tag_count));
     let mut pages = client.list_tags(name, Order::Name, PAGE_SIZE_MAX);
     while let Some(page) = pages.next_page().await? {
         tags.extend(page.into_iter().map(tag));
@@ -52,7 +57,7 @@ async fn lists(client: &Client, name: &RepositoryName) -> Result<Read, acr::Erro
     tags.sort_unstable_by(|left, right| left.name.cmp(&right.name));
     let is_listed =
         |tag: &TagName, digest| tags.binary_search_by(|listed| listed.name.cmp(tag)).is_ok_and(|place| tags[place].digest == digest);
-    let mut manifests = Vec::new();
+    let mut manifests = Vec::with_capacity(expected(properties.manifest_count));
     let mut contradiction = None;
     let mut pages = client.list_manifests(name, Order::Name, PAGE_SIZE_MAX);
     while let Some(page) = pages.next_page().await? {
@@ -66,6 +71,11 @@ async fn lists(client: &Client, name: &RepositoryName) -> Result<Read, acr::Erro
         manifests.extend(page.into_iter().map(manifest));
     }
     Ok(Read { listed: Listed { manifests, tags }, contradiction })
+}
+
+/// Room for what the repository says it holds, so that a long list is not copied as it grows; the lists decide how long they are.
+fn expected(count: Option<u64>) -> usize {
+    usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX).min(ROOM_MAX)
 }
 
 /// Something that is in the repository and not in the lists. The newest items tell, whatever pages the lists were cut into.

@@ -62,7 +62,7 @@ async fn repository(look: &Look, name: &RepositoryName) -> Result<Repository, In
         }
         Err(error) => return one_repository(error).map(|gap| incomplete(Locks::UNKNOWN, vec![gap])),
     };
-    let listed = match listing::read(&look.client, name).await {
+    let listed = match listing::read(&look.client, &properties).await {
         Ok(Ok(listed)) => listed,
         Ok(Err(gaps)) => return Ok(incomplete(properties.locks, gaps)),
         Err(error) => return one_repository(error).map(|gap| incomplete(properties.locks, vec![gap])),

@@ -128,9 +128,9 @@ fn add_observations(
     now: Timestamp,
     contents: Contents,
 ) -> Result<Result<Contents, Vec<Gap>>, InventoryError> {
+    let places = (0_u32..).zip(contents.manifests()).filter(|(place, _)| contents.tags_of(*place).is_empty());
+    let untagged: Vec<Digest> = places.map(|(_, manifest)| manifest.digest).collect();
     let (mut manifests, tags) = contents.into_parts();
-    let tagged: std::collections::HashSet<Digest> = tags.iter().map(|tag| tag.digest).collect();
-    let untagged: Vec<Digest> = manifests.iter().map(|manifest| manifest.digest).filter(|digest| !tagged.contains(digest)).collect();
     let since = state.observe_untagged(registry, name, now, &untagged)?;
     let mut left_behind = state.left_behind(registry, name)?;
     for manifest in &mut manifests {
