@@ -7,3 +7,7 @@ mod examples;
 mod recordings;
 mod support;
 mod transport;
+mod worlds;
+mod oracle;
+mod laws;
+mod audit;

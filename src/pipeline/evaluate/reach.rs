@@ -22,6 +22,7 @@ impl Fate {
     /// 3. Upwards: a referrer that stays keeps its subject, because ACR would delete it with the subject; a companion does so only
     ///    if it stays on its own account, a companion tag by itself never does.
     /// 4. What is condemned and not reached goes, with everything below it that was not reached.
+    /// 5. What neither reaches stays, and from there again as in 2 to 4.
     pub(super) fn of(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned_tags: &BitSet) -> Self {
         let manifests = view.contents.manifests().len();
         let mut fate = Self {
@@ -43,20 +44,26 @@ impl Fate {
             }
         }
         fate.pin_subjects(view);
-        fate.follow_what_stays(view, queue);
-        fate.follow_what_goes(view, condemned);
-        for manifest in view.places() {
-            // Neither reached from what stays nor from what goes: only companions in a circle are. Kept.
-            if !fate.stays(manifest) && !fate.goes(manifest) {
-                fate.stays.insert(manifest as usize);
-                fate.causes[manifest as usize] = Some(Reason::Circle);
+        loop {
+            fate.follow_what_stays(view, std::mem::take(&mut queue));
+            fate.goes = BitSet::new(manifests);
+            fate.follow_what_goes(view, &condemned);
+            // Neither reached from what stays nor from what goes: only companions in a circle are. Kept, with all that they hold.
+            for manifest in view.places().filter(|manifest| !fate.stays(*manifest) && !fate.goes(*manifest)) {
+                queue.push_back(manifest);
+            }
+            for manifest in &queue {
+                fate.stays.insert(*manifest as usize);
+                fate.causes[*manifest as usize] = Some(Reason::Circle);
+            }
+            if queue.is_empty() {
+                return fate;
             }
         }
-        fate
     }
 
     fn pin_subjects(&mut self, view: &View<'_>) {
-        let seeds: Vec<u32> = self.stays.iter().collect();
+        let seeds: Vec<u32> = self.stays.iter().filter(|seed| !view.is_ghost(*seed)).collect();
         for seed in seeds {
             for end in view.graph.holders_of(seed).iter().filter(|end| matches!(end.hold, Hold::Referrer | Hold::Companion)) {
                 self.pinned.insert(end.manifest as usize);
@@ -66,7 +73,8 @@ impl Fate {
 
     fn follow_what_stays(&mut self, view: &View<'_>, mut queue: VecDeque<u32>) {
         while let Some(manifest) = queue.pop_front() {
-            let on_own_account = self.causes[manifest as usize].is_none();
+            // A ghost blocks nothing.
+            let on_own_account = self.causes[manifest as usize].is_none() && !view.is_ghost(manifest);
             let down = view.graph.held_by(manifest).iter().map(|end| {
                 let reason = match end.hold {
                     Hold::Child => Reason::ChildOf(manifest),
@@ -92,9 +100,9 @@ impl Fate {
         }
     }
 
-    fn follow_what_goes(&mut self, view: &View<'_>, condemned: Vec<u32>) {
+    fn follow_what_goes(&mut self, view: &View<'_>, condemned: &[u32]) {
         let mut queue: VecDeque<(u32, u32)> = VecDeque::new();
-        for root in condemned.into_iter().filter(|root| !self.stays.contains(*root as usize)) {
+        for root in condemned.iter().copied().filter(|root| !self.stays.contains(*root as usize)) {
             self.goes.insert(root as usize);
             queue.push_back((root, root));
         }

@@ -104,12 +104,16 @@ impl<'a> View<'a> {
         self.ordinary_tags(manifest).next().is_some()
     }
 
+    /// Listed, but not there: it is set aside and blocks nothing.
+    pub(super) fn is_ghost(&self, manifest: u32) -> bool {
+        self.manifest(manifest).references == References::Ghost
+    }
+
     /// An image is what has an ordinary tag, or what has no tag and nothing holds; children, referrers and companions are none on
     /// their own, and a companion whose subject is absent does not become one.
     pub(super) fn is_image(&self, manifest: u32) -> bool {
-        let ghost = self.manifest(manifest).references == References::Ghost;
         let stands_alone = || self.contents.tags_of(manifest).is_empty() && self.graph.holders_of(manifest).is_empty();
-        !ghost && (self.has_ordinary_tag(manifest) || stands_alone())
+        !self.is_ghost(manifest) && (self.has_ordinary_tag(manifest) || stands_alone())
     }
 
     /// An image without any tag: what `untagged` chooses.
@@ -174,7 +178,7 @@ impl<'a> View<'a> {
     pub(super) fn hold_reasons(&self, manifest: u32, at_least: &BitSet, reasons: &mut Vec<Reason>) {
         reasons.extend(self.lock_levels(manifest).map(Reason::Locked));
         reasons.extend(self.lock_rules(manifest).map(Reason::LockRule));
-        if self.manifest(manifest).references == References::Ghost {
+        if self.is_ghost(manifest) {
             reasons.push(Reason::Ghost);
         }
         reasons.extend(self.age_reason(self.manifest_moment(manifest)));
@@ -203,7 +207,7 @@ impl<'a> View<'a> {
         self.age_reason(self.manifest_moment(manifest)).is_some()
             || self.lock_ruled.contains(manifest as usize)
             || self.lock_levels(manifest).next().is_some()
-            || self.manifest(manifest).references == References::Ghost
+            || self.is_ghost(manifest)
             || young_companion()
     }
 
@@ -227,8 +231,8 @@ impl<'a> View<'a> {
         let mut slotless = BitSet::new(self.contents.manifests().len());
         for manifest in self.places() {
             let known = |moment| matches!(moment, Moment::At(_));
-            let untimed = !known(self.manifest_moment(manifest)) || self.ordinary_tags(manifest).any(|tag| !known(self.tag_moment(tag)));
-            if untimed || self.lock_levels(manifest).next().is_some() || self.manifest(manifest).references == References::Ghost {
+            let untimed = !known(self.manifest_moment(manifest)) || self.contents.tags_of(manifest).any(|tag| !known(self.tag_moment(tag)));
+            if untimed || self.lock_levels(manifest).next().is_some() || self.is_ghost(manifest) {
                 slotless.insert(manifest as usize);
             }
         }
@@ -292,8 +296,12 @@ impl<'a> View<'a> {
         if delete.except_last.is_some() && newest.contains(manifest as usize) {
             return Some(DeleteSpared::ExceptLast);
         }
-        let young = delete.older_than.is_some_and(|age| !self.is_older(self.untagged_moment(manifest, delete), age.duration()));
-        young.then_some(DeleteSpared::NotYet)
+        let moment = self.untagged_moment(manifest, delete);
+        if delete.older_than.is_some_and(|age| !self.is_older(moment, age.duration())) {
+            return Some(DeleteSpared::NotYet);
+        }
+        // The age floor holds for this age too: else a rule without `older_than` would condemn the image that a tag has just left.
+        self.age_reason(moment).map(DeleteSpared::Age)
     }
 
     /// Adds the delete rules that condemn the tag.
@@ -394,6 +402,8 @@ impl<'a> View<'a> {
 enum DeleteSpared {
     ExceptLast,
     NotYet,
+    /// Its age is below the floor, or not known.
+    Age(Reason),
 }
 
 impl DeleteSpared {
@@ -401,6 +411,7 @@ impl DeleteSpared {
         match self {
             Self::ExceptLast => Reason::ExceptLast(rule),
             Self::NotYet => Reason::NotYet(rule),
+            Self::Age(reason) => reason,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A second opinion on a plan, with code of its own: it shares no line with `evaluate` beyond the inventory and the policies.
 //! A finding is a bug of this program, never a fault of the world, and nothing is applied in a repository that has one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -161,7 +161,8 @@ impl<'a> World<'a> {
             }
         }
         for UntagStep { tag, digest, cause: _ } in &steps.untags {
-            if self.tag_on(*digest, tag.name.as_str()).is_none_or(|tag| is_young(tag.updated_at)) {
+            let young_manifest = self.manifest(*digest).is_some_and(|manifest| is_young(manifest.updated_at));
+            if young_manifest || self.tag_on(*digest, tag.name.as_str()).is_none_or(|tag| is_young(tag.updated_at)) {
                 findings.add("S6", format!("tag {} is younger than the age floor, or its age is not known", tag.name));
             }
         }
@@ -203,10 +204,38 @@ impl<'a> World<'a> {
                 }
             }
             let subject_place = manifest.references.subject().and_then(|subject| self.deleted(subject));
-            if subject_place.is_some_and(|subject_place| place < subject_place) {
+            let lists_it = || manifest.references.subject().is_some_and(|subject| self.lists(manifest, subject));
+            if subject_place.is_some_and(|subject_place| place < subject_place) && !lists_it() {
                 findings.add("S4", format!("{} goes before its subject", step.digest));
             }
         }
+    }
+
+    /// Whether the manifest lies below a child of the index: then the index goes first, even if it calls the manifest its subject.
+    fn lists(&self, index: &Manifest, wanted: Digest) -> bool {
+        let mut seen: BTreeSet<Digest> = BTreeSet::from([index.digest]);
+        let mut next: Vec<Digest> = index.references.children().to_vec();
+        if next.is_empty() {
+            return false;
+        }
+        // Made only where an order is in doubt, which is next to never.
+        let mut referrers: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
+        for manifest in self.audit.contents.manifests() {
+            let by_tag = self.tags_of(manifest.digest).into_iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
+            for subject in by_tag.chain(manifest.references.subject()) {
+                referrers.entry(subject).or_default().push(manifest.digest);
+            }
+        }
+        while let Some(digest) = next.pop() {
+            if digest == wanted {
+                return true;
+            }
+            if seen.insert(digest) {
+                next.extend(self.manifest(digest).into_iter().flat_map(|manifest| manifest.references.children()));
+                next.extend(referrers.get(&digest).into_iter().flatten());
+            }
+        }
+        false
     }
 
     /// S17 and the rules themselves: a delete rule chooses every tag that goes, and no keep or lock rule of any policy holds it.
@@ -231,8 +260,12 @@ impl<'a> World<'a> {
         let on_untagged = |action: &Action| matches!(action, Action::Delete(delete) if matches!(delete.selector, Selector::Untagged));
         let untagged_rule = acting.rules.iter().any(|rule| on_untagged(&rule.action));
         for step in steps.deletes.iter().filter(|step| step.tags.is_empty() && step.after.is_empty()) {
-            let left_behind = self.manifest(step.digest).is_some_and(|manifest| manifest.left_behind_by.is_some());
-            if !untagged_rule && !left_behind {
+            let manifest = self.manifest(step.digest);
+            let left_behind = manifest.is_some_and(|manifest| manifest.left_behind_by.is_some());
+            // An index that goes before its subject waits for nobody, and goes with it all the same.
+            let subject = manifest.and_then(|manifest| manifest.references.subject());
+            let with_subject = subject.is_some_and(|subject| self.deleted(subject).is_some());
+            if !untagged_rule && !left_behind && !with_subject {
                 findings.add("S17", format!("no rule chooses the untagged {}", step.digest));
             }
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::model::{Contents, Digest};
 
-use super::super::evaluate::{Graph, Verdicts};
+use super::super::evaluate::{Graph, Hold, Verdicts};
 
 pub(super) struct Ordered {
     pub(super) manifest: u32,
@@ -24,9 +24,10 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
         let item = &contents.manifests()[manifest as usize];
         Reverse((item.updated_at, item.digest, manifest))
     };
+    let contradictions: BTreeSet<(u32, u32)> = manifests.going().flat_map(|manifest| contradictions(graph, manifest)).collect();
     let going_holders = |manifest: u32| {
         let holders = graph.holders_of(manifest).iter().map(|end| end.manifest).filter(|holder| manifests.goes(*holder));
-        let mut holders: Vec<u32> = holders.collect();
+        let mut holders: Vec<u32> = holders.filter(|holder| !contradictions.contains(&(*holder, manifest))).collect();
         holders.dedup();
         holders
     };
@@ -50,7 +51,7 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
             if !held.is_empty() {
                 done.insert(manifest);
             }
-            for next in held {
+            for next in held.into_iter().filter(|next| !contradictions.contains(&(manifest, *next))) {
                 if let Some(holders) = waiting.get_mut(&next) {
                     *holders -= 1;
                     if *holders == 0 {
@@ -60,9 +61,33 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
                 }
             }
         }
-        // Only companions that name each other wait for each other: any of them may go first.
-        let Some(first) = waiting.keys().copied().max_by_key(|manifest| turn(*manifest)) else { return ordered };
+        // A companion tag is a name that anyone can write, so companions can close a circle. It is opened where one waits: a child
+        // never goes before an index that lists it, nor a referrer before its subject.
+        let waits_as_companion = |manifest: u32| {
+            let mut others = graph.holders_of(manifest).iter().filter(|end| end.hold != Hold::Companion && manifests.goes(end.manifest));
+            others.all(|end| done.contains(&end.manifest) || contradictions.contains(&(end.manifest, manifest)))
+        };
+        let first = waiting.keys().copied().max_by_key(|manifest| (waits_as_companion(*manifest), turn(*manifest)));
+        let Some(first) = first else { return ordered };
         waiting.remove(&first);
         ready.push(turn(first));
     }
+}
+
+/// The holds on an index by what lies below one of its own children, as when it names its child as its subject: it goes first all
+/// the same, because an index without its child is a hole and a subject without its referrer is none.
+fn contradictions(graph: &Graph, index: u32) -> Vec<(u32, u32)> {
+    let mut holders = graph.holders_of(index).iter().filter(|end| end.hold != Hold::Child).peekable();
+    let children = graph.held_by(index).iter().filter(|end| end.hold == Hold::Child);
+    let mut next: Vec<u32> = children.map(|end| end.manifest).collect();
+    if holders.peek().is_none() || next.is_empty() {
+        return Vec::new();
+    }
+    let mut below: BTreeSet<u32> = BTreeSet::from([index]);
+    while let Some(manifest) = next.pop() {
+        if below.insert(manifest) {
+            next.extend(graph.held_by(manifest).iter().map(|end| end.manifest));
+        }
+    }
+    holders.filter(|end| below.contains(&end.manifest)).map(|end| (end.manifest, index)).collect()
 }

@@ -1,0 +1,235 @@
+//! The audit has teeth: plans that the engine made and a hand then broke, each with the finding that must stop it. Does not test what
+//! the engine plans.
+
+use jiff::SignedDuration;
+use retaind::model::{Digest, Locks, Manifest, MediaType, References, Tag, TagName};
+use retaind::pipeline::evaluate::evaluate;
+use retaind::pipeline::plan::{Cause, DeleteStep, ExpectedTag, Steps, UntagStep, audit, steps};
+use retaind::policy::{Action, Delete, Keep, Limits, LockRule, LockTarget, Mode, Rule, Selector};
+
+use crate::worlds::{World, glob, policy};
+
+const IMAGE: Digest = Digest::from_bytes([1; 32]);
+const INDEX: Digest = Digest::from_bytes([2; 32]);
+const CHILD: Digest = Digest::from_bytes([3; 32]);
+const REFERRER: Digest = Digest::from_bytes([4; 32]);
+const COMPANION: Digest = Digest::from_bytes([5; 32]);
+
+/// An image, an index with a child, a referrer of the index, and a companion of the image; all old; every tag may go.
+fn world() -> World {
+    let now = jiff::Timestamp::from_second(1_790_000_000).expect("a time");
+    let updated_at = Some(now - SignedDuration::from_hours(1_000));
+    let manifest = |digest, media_type, references| Manifest {
+        digest,
+        media_type,
+        updated_at,
+        locks: Locks::OPEN,
+        size_bytes: 1,
+        references,
+        untagged_since: None,
+        left_behind_by: None,
+    };
+    let tag = |name: &str, digest| Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at, locks: Locks::OPEN };
+    let older_than = Some("30d".parse().expect("an age"));
+    let delete = Delete { selector: Selector::Tags(glob(&["old-*"], &[])), older_than, except_last: None, adopt_backlog: false };
+    let rules = vec![Rule { name: "old".into(), action: Action::Delete(delete) }];
+    World {
+        repository_locks: Locks::OPEN,
+        observed_since: None,
+        manifests: vec![
+            manifest(IMAGE, MediaType::OciManifest, References::None),
+            manifest(INDEX, MediaType::OciIndex, References::new(vec![CHILD], None)),
+            manifest(CHILD, MediaType::OciManifest, References::None),
+            manifest(REFERRER, MediaType::OciManifest, References::new(Vec::new(), Some(INDEX))),
+            manifest(COMPANION, MediaType::OciManifest, References::None),
+        ],
+        tags: vec![tag("old-image", IMAGE), tag("old-index", INDEX), tag(&format!("sha256-{}.sig", IMAGE.hex()), COMPANION)],
+        policies: vec![policy(0, Mode::Enforce, rules, Limits { keep_at_least: 0, ..Limits::default() })],
+        acting: 0,
+        now,
+    }
+}
+
+impl World {
+    fn manifest_mut(&mut self, digest: Digest) -> &mut Manifest {
+        self.manifests.iter_mut().find(|manifest| manifest.digest == digest).expect("a listed manifest")
+    }
+
+    fn tag_mut(&mut self, name: &str) -> &mut Tag {
+        self.tags.iter_mut().find(|tag| tag.name.as_str() == name).expect("a listed tag")
+    }
+
+    fn plan(&self) -> Steps {
+        let contents = self.contents();
+        steps(&contents, &self.ask(&contents, |question, _| evaluate(question)), self.acting())
+    }
+}
+
+/// The invariants that the steps would break in this world.
+fn broken(world: &World, steps: &Steps) -> Vec<&'static str> {
+    let mut found: Vec<_> = world.ask(&world.contents(), |_, against| audit(against, steps)).iter().map(|found| found.invariant).collect();
+    found.dedup();
+    found
+}
+
+fn without(mut steps: Steps, digest: Digest) -> Steps {
+    let before = steps.deletes.len();
+    steps.deletes.retain(|step| step.digest != digest);
+    assert_eq!(steps.deletes.len() + 1, before, "the plan deleted it");
+    steps
+}
+
+fn step_mut(steps: &mut Steps, digest: Digest) -> &mut DeleteStep {
+    steps.deletes.iter_mut().find(|step| step.digest == digest).expect("the plan deletes it")
+}
+
+fn untag(world: &World, name: &str) -> UntagStep {
+    let tag = world.tags.iter().find(|tag| tag.name.as_str() == name).expect("a listed tag");
+    let expected = ExpectedTag { name: tag.name.clone(), updated_at: tag.updated_at };
+    UntagStep { tag: expected, digest: tag.digest, cause: Cause::LeftBehind }
+}
+
+#[test]
+fn the_plan_unbroken_passes_and_deletes_everything() {
+    let world = world();
+    assert_eq!(world.plan().deletes.len(), 5);
+    assert!(broken(&world, &world.plan()).is_empty());
+}
+
+#[test]
+fn a_child_of_an_index_that_stays_is_found() {
+    let world = world();
+    let steps = without(without(world.plan(), INDEX), REFERRER);
+    assert_eq!(broken(&world, &steps), ["S3"]);
+}
+
+#[test]
+fn a_referrer_that_stays_without_its_subject_is_found() {
+    let world = world();
+    assert_eq!(broken(&world, &without(world.plan(), REFERRER)), ["S4"]);
+}
+
+#[test]
+fn a_referrer_that_goes_without_its_subject_is_found() {
+    let world = world();
+    let mut steps = without(without(world.plan(), INDEX), CHILD);
+    step_mut(&mut steps, REFERRER).after.clear();
+    assert!(broken(&world, &steps).contains(&"S4"));
+}
+
+#[test]
+fn a_companion_that_goes_without_its_subject_is_found() {
+    let world = world();
+    assert_eq!(broken(&world, &without(world.plan(), IMAGE)), ["S4"]);
+}
+
+#[test]
+fn locks_at_every_level_are_found() {
+    let steps = world().plan();
+    let lock = Locks { can_write: false, ..Locks::OPEN };
+    let mut locked: [World; 3] = [world(), world(), world()];
+    locked[0].repository_locks = lock;
+    locked[1].manifest_mut(CHILD).locks = lock;
+    locked[2].tag_mut("old-image").locks = lock;
+    for world in locked {
+        assert_eq!(broken(&world, &steps), ["S2"], "{world}");
+    }
+}
+
+#[test]
+fn a_tag_removed_from_a_locked_manifest_is_found() {
+    let mut world = world();
+    world.manifest_mut(IMAGE).locks = Locks::UNKNOWN;
+    let steps = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
+    assert_eq!(broken(&world, &steps), ["S2"]);
+}
+
+#[test]
+fn what_is_young_or_of_unknown_age_is_found() {
+    let steps = world().plan();
+    let mut young: [World; 5] = [world(), world(), world(), world(), world()];
+    let just_now = Some(young[0].now - SignedDuration::from_hours(23));
+    young[0].manifest_mut(CHILD).updated_at = just_now;
+    young[1].manifest_mut(CHILD).updated_at = None;
+    young[2].tag_mut("old-image").updated_at = just_now;
+    young[3].tag_mut("old-image").updated_at = None;
+    young[4].manifest_mut(CHILD).updated_at = Some(young[4].now + SignedDuration::from_secs(1));
+    for world in young {
+        assert_eq!(broken(&world, &steps), ["S6"], "{world}");
+    }
+}
+
+/// The tag is old, but what it points at was pushed an hour ago.
+#[test]
+fn an_old_tag_on_a_young_manifest_is_found() {
+    let mut world = world();
+    world.manifest_mut(IMAGE).updated_at = Some(world.now - SignedDuration::from_hours(1));
+    let steps = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
+    assert_eq!(broken(&world, &steps), ["S6"]);
+}
+
+#[test]
+fn tags_other_than_the_listed_ones_are_found() {
+    let world = world();
+    let mut forgotten = world.plan();
+    step_mut(&mut forgotten, IMAGE).tags.clear();
+    assert!(broken(&world, &forgotten).contains(&"S5"));
+    let mut twice = world.plan();
+    twice.deletes.push(twice.deletes[0].clone());
+    assert!(broken(&world, &twice).contains(&"S5"));
+    let mut elsewhere = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
+    elsewhere.untags[0].digest = INDEX;
+    assert_eq!(broken(&world, &elsewhere), ["S5"]);
+    let mut beside = world.plan();
+    beside.untags.push(untag(&world, "old-image"));
+    assert_eq!(broken(&world, &beside), ["S5"]);
+}
+
+#[test]
+fn an_order_that_leaves_holes_is_found() {
+    let world = world();
+    let place = |steps: &Steps, digest| steps.deletes.iter().position(|step| step.digest == digest).expect("the plan deletes it");
+    let swapped = |left, right| {
+        let mut steps = world.plan();
+        let (left, right) = (place(&steps, left), place(&steps, right));
+        steps.deletes.swap(left, right);
+        steps
+    };
+    assert!(broken(&world, &swapped(INDEX, CHILD)).contains(&"S3"));
+    assert!(broken(&world, &swapped(INDEX, REFERRER)).contains(&"S4"));
+    let mut impatient = world.plan();
+    step_mut(&mut impatient, CHILD).after.clear();
+    assert!(broken(&world, &impatient).contains(&"S3"), "a child must wait until its index is gone");
+}
+
+#[test]
+fn what_rules_of_any_policy_protect_is_found() {
+    let steps = world().plan();
+    let chosen = || Selector::Tags(glob(&["*-image"], &[]));
+    let lock = LockRule { selector: chosen(), change: Default::default(), on: LockTarget::Tag };
+    for action in [Action::Keep(Keep { selector: chosen(), last: None }), Action::Lock(lock)] {
+        let mut world = world();
+        let rules = vec![Rule { name: "protected".into(), action }];
+        world.policies.push(policy(1, Mode::DryRun, rules, Limits { keep_at_least: 0, ..Limits::default() }));
+        assert_eq!(broken(&world, &steps), ["S17"], "{world}");
+        let untag = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
+        assert_eq!(broken(&world, &untag), ["S17"], "{world}");
+    }
+}
+
+#[test]
+fn what_no_delete_rule_of_the_acting_policy_chooses_is_found() {
+    let steps = world().plan();
+    let mut world = world();
+    let rules = std::mem::take(&mut world.policies[0].rules);
+    world.policies.push(policy(1, Mode::Enforce, rules, Limits { keep_at_least: 0, ..Limits::default() }));
+    assert_eq!(broken(&world, &steps), ["S17"]);
+}
+
+#[test]
+fn fewer_images_than_promised_are_found() {
+    let steps = world().plan();
+    let mut world = world();
+    world.policies.push(policy(1, Mode::DryRun, Vec::new(), Limits { keep_at_least: 1, ..Limits::default() }));
+    assert_eq!(broken(&world, &steps), ["L11"]);
+}
