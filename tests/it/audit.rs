@@ -179,7 +179,7 @@ fn tags_other_than_the_listed_ones_are_found() {
     assert!(broken(&world, &twice).contains(&"S5"));
     let mut elsewhere = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
     elsewhere.untags[0].digest = INDEX;
-    assert_eq!(broken(&world, &elsewhere), ["S5"]);
+    assert!(broken(&world, &elsewhere).contains(&"S5"));
     let mut beside = world.plan();
     beside.untags.push(untag(&world, "old-image"));
     assert_eq!(broken(&world, &beside), ["S5"]);

@@ -91,8 +91,8 @@ impl World {
     }
 }
 
-/// How many worlds each law is held against when `RETAIND_WORLDS` does not say so: a few seconds in a debug build on two cores.
-const WORLDS_DEFAULT: u64 = 20_000;
+/// How many worlds each law is held against when `RETAIND_WORLDS` does not say so: some seconds for all of them in a debug build.
+const WORLDS_DEFAULT: u64 = 5_000;
 
 /// Holds a law against many worlds, on all cores, and shows the first few that break it. `RETAIND_WORLDS` says how many;
 /// `RETAIND_SEED` asks for one alone, drawn even if it keeps the law.

@@ -221,7 +221,7 @@ impl<'a> World<'a> {
         // Made only where an order is in doubt, which is next to never.
         let mut referrers: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
         for manifest in self.audit.contents.manifests() {
-            let by_tag = self.tags_of(manifest.digest).into_iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
+            let by_tag = self.tags_of(manifest.digest).iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
             for subject in by_tag.chain(manifest.references.subject()) {
                 referrers.entry(subject).or_default().push(manifest.digest);
             }
