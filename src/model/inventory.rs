@@ -71,8 +71,8 @@ pub struct Manifest {
     pub references: References,
     /// The first complete listing that saw it without any tag, if it has none now. None: never seen before.
     pub untagged_since: Option<Timestamp>,
-    /// The root whose deletion by this tool was to take this manifest along and did not get to it.
-    pub left_behind_by: Option<Digest>,
+    /// The root whose deletion by this tool was to take this manifest along and did not get to it. Rare, so behind a pointer.
+    pub left_behind_by: Option<Box<Digest>>,
 }
 
 /// What a manifest's document says about other manifests.

@@ -16,7 +16,7 @@ pub(crate) struct Answer {
     pub(crate) manifests: BTreeSet<Digest>,
     pub(crate) tags: BTreeSet<TagName>,
     /// Tags that may go or stay: the description leaves room. They are condemned, on an image that stays anyhow and that something
-    /// describes which also stays anyhow, though for others' sake.
+    /// describes which also stays, though for others' sake.
     pub(crate) either: BTreeSet<TagName>,
 }
 
@@ -198,7 +198,8 @@ impl<'a> Oracle<'a> {
 
     /// When the age of an untagged image began.
     fn untagged_time(&self, manifest: usize, adopt_backlog: bool) -> Timestamp {
-        let Manifest { updated_at, untagged_since, .. } = self.world.manifests[manifest];
+        let Manifest { updated_at, untagged_since, .. } = &self.world.manifests[manifest];
+        let (updated_at, untagged_since) = (*updated_at, *untagged_since);
         let pushed = updated_at.unwrap_or(self.world.now);
         let is_backlog = match (untagged_since, self.world.observed_since) {
             (None, _) | (_, None) => true,
@@ -264,11 +265,11 @@ impl<'a> Oracle<'a> {
 
     // Counting.
 
-    /// Whether a tag is one of those by which its image is among the newest.
+    /// Whether a tag is one of those by which its image is among the newest. What uses no slot is no rival, and may be among them.
     fn tag_is_counted_in(&self, count: &Count, selector: &Selector, chosen: &[bool], tag: usize) -> bool {
         let Selector::Tags(pattern) = selector else { return false };
         let manifest = self.owner[tag];
-        if !chosen[tag] || self.stays_without_a_slot[manifest] {
+        if !chosen[tag] {
             return false;
         }
         let Some(group) = self.group(pattern, &count.per, tag) else { return false };
@@ -360,7 +361,7 @@ impl<'a> Oracle<'a> {
                 && delete.older_than.is_none_or(|older_than| older_than.duration() < age)
                 && delete.except_last.as_ref().is_none_or(|count| !self.manifest_is_counted_in(count, manifest))
         });
-        let is_left_behind = self.world.manifests[manifest].left_behind_by.is_some_and(|root| self.find(root).is_none());
+        let is_left_behind = self.world.manifests[manifest].left_behind_by.as_deref().is_some_and(|root| self.find(*root).is_none());
         !is_kept && (is_deleted || is_left_behind && self.delete_rules().next().is_some())
     }
 
@@ -409,8 +410,15 @@ impl<'a> Oracle<'a> {
         let others = || self.manifests().filter(|other| *other != manifest && stays[*other]);
         let speakers: Vec<usize> = others().filter(|other| self.speaks_for(*other, manifest, own)).collect();
         let stays_anyhow = anchors[manifest] || others().any(|other| self.holds[other][manifest]);
+        // Two that hold each other up look, from outside, like one that stays anyway: keeping the tags is then right as well.
+        let all = self.staying(anchors, own, None);
+        let is_held_up = |referrer: usize| {
+            let others = || self.manifests().filter(|other| *other != manifest && *other != referrer && all[*other]);
+            others().any(|other| self.holds[other][referrer] || self.is_referrer(other, referrer))
+        };
+        let mut referrers = self.manifests().filter(|other| *other != manifest && all[*other] && self.is_referrer(*other, manifest));
         if speakers.is_empty() {
-            Whole::No
+            if referrers.any(is_held_up) { Whole::Either } else { Whole::No }
         } else if stays_anyhow && !speakers.iter().any(|speaker| own[*speaker]) {
             Whole::Either
         } else {

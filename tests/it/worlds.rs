@@ -185,7 +185,7 @@ impl Lot {
             if !tags.iter().any(|tag| tag.digest == manifest.digest) {
                 manifest.untagged_since = if self.one_in(4) { None } else { self.old_time() };
                 if self.kinds.left_behind && self.one_in(3) {
-                    manifest.left_behind_by = Some(self.other(&digests));
+                    manifest.left_behind_by = Some(Box::new(self.other(&digests)));
                 }
             }
         }
@@ -462,7 +462,7 @@ impl fmt::Display for World {
                 write!(formatter, " untagged {}", ago(Some(*since)))?;
             }
             if let Some(root) = left_behind_by {
-                write!(formatter, " left behind by {}", short(*root))?;
+                write!(formatter, " left behind by {}", short(**root))?;
             }
             writeln!(formatter)?;
             for tag in self.tags_of(*digest) {

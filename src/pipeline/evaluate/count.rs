@@ -72,11 +72,14 @@ fn newest_untagged(view: &View<'_>, slotless: &BitSet, count: &Count) -> BitSet 
 
 /// An image counts once in each group that it belongs to, by its best matching tag there; where it is among the first, all its
 /// matching tags of that group are chosen: people count images, not names.
+///
+/// An image that uses no slot is chosen where it ranks among the first all the same: a keep rule on one tag of an image must not
+/// cost it another tag that the count spares.
 fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count: &Count, pattern: &TagPattern) -> BitSet {
     let order = |left: &Entry, right: &Entry| compare(view, count.order_by, left, right);
-    let mut groups: BTreeMap<Group, First<_>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, (First<_>, Vec<Entry>)> = BTreeMap::new();
     let mut best: Vec<(Group, Entry)> = Vec::new();
-    for manifest in view.places().filter(|manifest| !slotless.contains(*manifest as usize)) {
+    for manifest in view.places() {
         for tag in view.contents.tags_of(manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
             let Moment::At(moment) = view.tag_moment(tag) else { continue };
             let name = view.tag(tag).name.as_str();
@@ -90,12 +93,21 @@ fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count:
             }
         }
         for (group, entry) in best.drain(..) {
-            groups.entry(group).or_insert_with(|| First::new(slots(count), order)).offer(entry);
+            let (first, slotless_entries) = groups.entry(group).or_insert_with(|| (First::new(slots(count), order), Vec::new()));
+            if slotless.contains(manifest as usize) {
+                slotless_entries.push(entry);
+            } else {
+                first.offer(entry);
+            }
         }
     }
     let mut chosen = BitSet::new(view.contents.tags().len());
-    for (group, first) in groups {
-        for entry in first.take() {
+    for (group, (first, slotless_entries)) in groups {
+        let entries = first.take();
+        let last = entries.iter().max_by(|left, right| order(left, right)).filter(|_| entries.len() == slots(count));
+        let ranks_among_them = |entry: &Entry| last.is_none_or(|last| order(entry, last).is_lt());
+        let beside: Vec<Entry> = slotless_entries.into_iter().filter(ranks_among_them).collect();
+        for entry in entries.iter().chain(&beside) {
             for tag in view.contents.tags_of(entry.manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
                 if group_of(&count.per, pattern, view.tag(tag).name.as_str()) == group {
                     chosen.insert(tag as usize);

@@ -43,7 +43,6 @@ impl Fate {
                 OwnAccount::Silent => {}
             }
         }
-        fate.pin_subjects(view);
         loop {
             fate.follow_what_stays(view, std::mem::take(&mut queue));
             fate.goes = BitSet::new(manifests);
@@ -57,16 +56,31 @@ impl Fate {
                 fate.causes[*manifest as usize] = Some(Reason::Circle);
             }
             if queue.is_empty() {
+                fate.pin_subjects(view);
                 return fate;
             }
         }
     }
 
+    /// Pins, with all its tags, what something describes that stays without it: on its own account, held by something else, or
+    /// pinned itself. Asked of the finished sets, so that the order of the search has no influence.
     fn pin_subjects(&mut self, view: &View<'_>) {
-        let seeds: Vec<u32> = self.stays.iter().filter(|seed| !view.is_ghost(*seed)).collect();
-        for seed in seeds {
-            for end in view.graph.holders_of(seed).iter().filter(|end| matches!(end.hold, Hold::Referrer | Hold::Companion)) {
-                self.pinned.insert(end.manifest as usize);
+        let mut pinned = Vec::new();
+        for manifest in self.stays.iter().filter(|manifest| !view.is_ghost(*manifest)) {
+            let holders = view.graph.holders_of(manifest);
+            let on_own_account = self.causes[manifest as usize].is_none();
+            let held_otherwise = |subject: u32| holders.iter().any(|end| end.manifest != subject && self.stays(end.manifest));
+            pinned.extend(holders.iter().filter_map(|end| match end.hold {
+                Hold::Child => None,
+                Hold::Referrer => (on_own_account || held_otherwise(end.manifest)).then_some(end.manifest),
+                Hold::Companion => on_own_account.then_some(end.manifest),
+            }));
+        }
+        while let Some(manifest) = pinned.pop() {
+            if !self.pinned.contains(manifest as usize) {
+                self.pinned.insert(manifest as usize);
+                let subjects = view.graph.holders_of(manifest).iter().filter(|end| end.hold == Hold::Referrer);
+                pinned.extend(subjects.map(|end| end.manifest));
             }
         }
     }
@@ -128,7 +142,7 @@ impl Fate {
 
     /// Whether the manifest must stay whole, with all its tags, for something that describes it.
     pub(super) fn is_pinned(&self, manifest: u32) -> bool {
-        self.pinned.contains(manifest as usize) || matches!(self.causes[manifest as usize], Some(Reason::SubjectOf(_)))
+        self.pinned.contains(manifest as usize)
     }
 
     /// Whether the manifest stays or goes because of another.

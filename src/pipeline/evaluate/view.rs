@@ -365,8 +365,8 @@ impl<'a> View<'a> {
                 reasons.push(Reason::DeleteRule(speaker.reference));
             }
         }
-        let left_behind = self.manifest(manifest).left_behind_by;
-        if self.has_delete_rule && left_behind.is_some_and(|root| self.contents.find(root).is_none()) {
+        let left_behind = self.manifest(manifest).left_behind_by.as_deref();
+        if self.has_delete_rule && left_behind.is_some_and(|root| self.contents.find(*root).is_none()) {
             reasons.push(Reason::LeftBehind);
         }
     }

@@ -135,7 +135,7 @@ fn add_observations(
     let mut left_behind = state.left_behind(registry, name)?;
     for manifest in &mut manifests {
         manifest.untagged_since = since.get(&manifest.digest).copied();
-        manifest.left_behind_by = left_behind.remove(&manifest.digest);
+        manifest.left_behind_by = left_behind.remove(&manifest.digest).map(Box::new);
     }
     // What is left in the map is no longer in the repository.
     let gone: Vec<Digest> = left_behind.into_keys().collect();

@@ -152,7 +152,7 @@ fn manifest_document(manifest: &Manifest) -> ManifestDocument {
         subject: references.subject().map(|subject| subject.to_string()),
         ghost: *references == References::Ghost,
         untagged_since: *untagged_since,
-        left_behind_by: left_behind_by.map(|root| root.to_string()),
+        left_behind_by: left_behind_by.as_ref().map(|root| root.to_string()),
     }
 }
 
@@ -217,7 +217,7 @@ fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, In
         size_bytes,
         references: if ghost { References::Ghost } else { References::new(children?, subject) },
         untagged_since,
-        left_behind_by: left_behind_by.map(|root| read("left_behind_by", &root)).transpose()?,
+        left_behind_by: left_behind_by.map(|root| read("left_behind_by", &root)).transpose()?.map(Box::new),
     })
 }
 
