@@ -125,7 +125,7 @@ impl<'a> Worker<'a> {
                 Ok(deleted) => deleted_asked(deleted),
                 Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
                     let read = self.application.client.get_manifest_properties(self.name, step.digest).await;
-                    resolved(manifest_outcome(read.map(drop)), &error)
+                    self.resolved(manifest_outcome(read.map(drop)), &error)
                 }
                 Err(error) => self.refused(&error),
             }
@@ -198,7 +198,7 @@ impl<'a> Worker<'a> {
             match client.delete_tag(self.name, &step.tag.name).await {
                 Ok(deleted) => deleted_asked(deleted),
                 Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
-                    resolved(manifest_outcome(client.get_tag(self.name, &step.tag.name).await.map(drop)), &error)
+                    self.resolved(manifest_outcome(client.get_tag(self.name, &step.tag.name).await.map(drop)), &error)
                 }
                 Err(error) => self.refused(&error),
             }
@@ -296,6 +296,22 @@ impl<'a> Worker<'a> {
         Asked { journal: Some(JournalOutcome::Failed(error.failure.to_string())), outcome }
     }
 
+    /// An answer was lost, and reading told what happened, or did not tell either.
+    fn resolved(&self, journal: Option<JournalOutcome>, error: &acr::Error) -> Asked {
+        let outcome = match &journal {
+            Some(JournalOutcome::ResolvedDone) => Outcome::Done,
+            Some(_) => {
+                self.failed(error);
+                Outcome::Failed(format!("{error}; it is still there"))
+            }
+            None => {
+                self.failed(error);
+                Outcome::Failed(format!("{error}; the next run reads what happened"))
+            }
+        };
+        Asked { journal, outcome }
+    }
+
     /// A failure of one step; what would fail for every other step too stops the repository.
     fn failed(&self, error: &acr::Error) -> Outcome {
         match error.failure {
@@ -361,16 +377,6 @@ fn deleted_asked(deleted: Deleted) -> Asked {
         Deleted::Done => Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done },
         Deleted::Absent => Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::AlreadyGone },
     }
-}
-
-/// An answer was lost, and reading told what happened, or did not tell either.
-fn resolved(journal: Option<JournalOutcome>, error: &acr::Error) -> Asked {
-    let outcome = match &journal {
-        Some(JournalOutcome::ResolvedDone) => Outcome::Done,
-        Some(_) => Outcome::Failed(format!("{error}; it is still there")),
-        None => Outcome::Failed(format!("{error}; the next run reads what happened")),
-    };
-    Asked { journal, outcome }
 }
 
 fn is_so(locks: Locks, change: LockChange) -> bool {
