@@ -553,6 +553,6 @@ policies:
         "{}",
         ran.said
     );
-    assert!(stage.emulator.render().contains("mixed tags 1.1 locked delete, pr-4 locked delete\n"), "{}", stage.emulator.render());
+    assert!(stage.emulator.render().contains("mixed locked delete tags 1.1 (locked delete), pr-4\n"), "{}", stage.emulator.render());
     stage.account();
 }
