@@ -259,7 +259,7 @@ impl Stage {
 
     /// Fails the test unless the journal accounts for every request that could have changed the registry.
     pub(crate) fn account(&self) {
-        account(&self.journal(), &self.emulator.requests());
+        account(&self.journal(), &self.emulator);
     }
 
     /// How many requests other than reads and token requests the registry saw.
@@ -309,6 +309,13 @@ impl Change {
         Self { verb, repository, item }
     }
 
+    /// Whether what it is about is in the registry now.
+    fn is_there(&self, emulator: &Emulator) -> bool {
+        let snapshot = emulator.snapshot();
+        let Some(repository) = snapshot.get(&self.repository) else { return false };
+        repository.tags.contains_key(&self.item) || repository.digests.iter().any(|digest| digest.to_string() == self.item)
+    }
+
     fn recorded(entry: &JournalEntry) -> Self {
         let item = entry.tag.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string);
         Self { verb: entry.verb, repository: entry.repository.to_string(), item }
@@ -317,9 +324,10 @@ impl Change {
 
 /// Every request was announced by an intent of its own, repetitions of what was refused for the moment (429, 503) aside; and what
 /// the journal says of a request is what the registry did.
-pub(crate) fn account(journal: &[JournalEntry], requests: &[LoggedRequest]) {
+pub(crate) fn account(journal: &[JournalEntry], emulator: &Emulator) {
+    let requests = emulator.requests();
     let mut asked: BTreeMap<Change, Vec<Option<u16>>> = BTreeMap::new();
-    for request in requests {
+    for request in &requests {
         asked.entry(Change::asked(request)).or_default().push(request.status);
     }
     let mut recorded: BTreeMap<Change, Vec<&Outcome>> = BTreeMap::new();
@@ -352,6 +360,12 @@ pub(crate) fn account(journal: &[JournalEntry], requests: &[LoggedRequest]) {
         let known = said(|outcome| matches!(outcome, Outcome::Done | Outcome::ResolvedDone | Outcome::AlreadyGone));
         if took_effect && known == 0 && change.verb != Verb::SetLocks {
             complain("done by the registry, and the journal does not know");
+        }
+        // Of a lost answer the registry itself must tell.
+        match outcomes.last() {
+            Some(Outcome::ResolvedDone) if change.is_there(emulator) => complain("said to be done, and it is still there"),
+            Some(Outcome::ResolvedNotDone) if !change.is_there(emulator) => complain("said not to be done, and it is gone"),
+            _ => {}
         }
     }
 }
