@@ -238,10 +238,26 @@ impl<'a> Worker<'a> {
                 Err(error) if error.failure == Failure::NotFound => {
                     Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::Skipped("it is gone".to_owned()) }
                 }
+                Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
+                    self.resolved(self.lock_journal_outcome(step).await, &error)
+                }
                 Err(error) => self.refused(&error),
             }
         })
         .await
+    }
+
+    /// What a read says about a lock change whose answer was lost.
+    async fn lock_journal_outcome(&self, step: &LockStep) -> Option<JournalOutcome> {
+        let client = &self.application.client;
+        let locks = match &step.tag {
+            Some(tag) => client.get_tag(self.name, tag).await.map(|tag| tag.locks),
+            None => client.get_manifest_properties(self.name, step.digest).await.map(|manifest| manifest.locks),
+        };
+        match locks {
+            Ok(locks) if is_so(locks, step.change) => Some(JournalOutcome::ResolvedDone),
+            locks => manifest_outcome(locks.map(drop)).map(|_| JournalOutcome::ResolvedNotDone),
+        }
     }
 
     /// Nothing is asked of the registry that is not on the disk first, and nothing once the brakes are pulled.
@@ -302,7 +318,7 @@ impl<'a> Worker<'a> {
             Some(JournalOutcome::ResolvedDone) => Outcome::Done,
             Some(_) => {
                 self.failed(error);
-                Outcome::Failed(format!("{error}; it is still there"))
+                Outcome::Failed(format!("{error}; it was not done"))
             }
             None => {
                 self.failed(error);
