@@ -384,9 +384,10 @@ impl<'a> View<'a> {
         self.speakers.iter().zip(newest).filter(move |(speaker, _)| on_untagged(speaker))
     }
 
-    /// Whether a keep rule keeps the untagged image.
+    /// Whether the manifest is an untagged image that a keep rule keeps.
     pub(super) fn untagged_is_kept(&self, manifest: u32, newest: &[BitSet]) -> bool {
-        self.untagged_speakers(newest).any(|(speaker, newest)| match &speaker.rule.action {
+        let mut speakers = self.untagged_speakers(newest).filter(|_| self.is_untagged_image(manifest));
+        speakers.any(|(speaker, newest)| match &speaker.rule.action {
             Action::Keep(keep) => keep.last.is_none() || newest.contains(manifest as usize),
             Action::Delete(_) | Action::Lock(_) | Action::Unlock(_) => false,
         })
