@@ -556,3 +556,30 @@ policies:
     assert!(stage.emulator.render().contains("mixed locked delete tags 1.1 (locked delete), pr-4\n"), "{}", stage.emulator.render());
     stage.account();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_answer_is_lost_is_resolved_by_reading() {
+    let policies = r#"
+version: 1
+policies:
+  - name: ci
+    mode: enforce
+    repositories: { include: [app] }
+    rules: [{ name: releases, lock: { tags: { glob: ["1.0"] }, can_delete: false } }]
+"#;
+    let cases = [
+        (Failure::DropAfterEffect, JournalOutcome::ResolvedDone, "kept tags 1.0 (locked delete)\n"),
+        (Failure::DropBeforeEffect, JournalOutcome::ResolvedNotDone, "kept tags 1.0\n"),
+    ];
+    for (failure, resolved, kept) in cases {
+        let stage = Stage::new(APP, policies);
+        stage.emulator.inject(Fault::once(Method::PATCH, "/_tags/1.0", failure));
+        stage.run("ci").await;
+        assert!(stage.emulator.render().contains(kept), "{}", stage.emulator.render());
+        let outcomes: Vec<JournalOutcome> = stage.journal().into_iter().filter_map(|entry| Some(entry.concluded?.1)).collect();
+        assert_eq!(outcomes, [resolved]);
+        stage.account();
+        stage.run("ci").await;
+        assert!(stage.emulator.render().contains("kept tags 1.0 (locked delete)\n"));
+    }
+}

@@ -91,7 +91,8 @@ impl Site {
 
     fn journal_accounts_for_everything(&self) {
         let state = State::open(&self.folder.path().join("state")).unwrap_or_else(|error| panic!("{error}"));
-        let journal = state.journal(&JournalFilter::default(), 1000).expect("the journal");
+        let mut journal = state.journal(&JournalFilter::default(), 1000).expect("the journal");
+        journal.reverse();
         account(&journal, &self.emulator);
     }
 }
