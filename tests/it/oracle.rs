@@ -361,8 +361,13 @@ impl<'a> Oracle<'a> {
                 && delete.older_than.is_none_or(|older_than| older_than.duration() < age)
                 && delete.except_last.as_ref().is_none_or(|count| !self.manifest_is_counted_in(count, manifest))
         });
-        let is_left_behind = self.world.manifests[manifest].left_behind_by.as_deref().is_some_and(|root| self.find(*root).is_none());
-        !is_kept && (is_deleted || is_left_behind && self.delete_rules().next().is_some())
+        !is_kept && (is_deleted || self.is_left_behind(manifest))
+    }
+
+    /// Whether an earlier run deleted what needed it, and it would have gone along.
+    fn is_left_behind(&self, manifest: usize) -> bool {
+        let root_is_gone = self.world.manifests[manifest].left_behind_by.as_deref().is_some_and(|root| self.find(*root).is_none());
+        root_is_gone && self.delete_rules().next().is_some()
     }
 
     /// Whether the manifest stays by what it is and by its own tags, whatever becomes of the others.
@@ -378,6 +383,10 @@ impl<'a> Oracle<'a> {
 
     /// A companion of something that is not here: no rule can choose it.
     fn nothing_chooses(&self, manifest: usize) -> bool {
+        self.is_companion_alone(manifest) && !self.is_left_behind(manifest)
+    }
+
+    fn is_companion_alone(&self, manifest: usize) -> bool {
         self.tags_of(manifest).next().is_some() && self.ordinary_tags_of(manifest).next().is_none() && !self.is_held(manifest)
     }
 
@@ -428,8 +437,11 @@ impl<'a> Oracle<'a> {
 
     /// What goes: condemned images, and what they take along.
     fn going(&self, stays: &[bool]) -> Vec<bool> {
-        let is_image = |manifest: usize| self.ordinary_tags_of(manifest).next().is_some() || self.is_untagged_image(manifest);
-        let mut goes = self.each_manifest(|manifest| !stays[manifest] && is_image(manifest));
+        let is_root = |manifest: usize| {
+            let companion_alone = self.is_companion_alone(manifest) && !self.is_ghost(manifest);
+            self.ordinary_tags_of(manifest).next().is_some() || self.is_untagged_image(manifest) || companion_alone
+        };
+        let mut goes = self.each_manifest(|manifest| !stays[manifest] && is_root(manifest));
         loop {
             let before = goes.clone();
             for going in self.manifests().filter(|manifest| before[*manifest]) {

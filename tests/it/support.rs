@@ -44,6 +44,12 @@ fn broken(sentence: &str) -> TransportError {
     TransportError { kind: TransportErrorKind::Other, delivery: Delivery::Unknown, sentence: sentence.to_owned() }
 }
 
+impl InProcess {
+    pub(crate) const fn new(emulator: Emulator) -> Self {
+        Self { emulator }
+    }
+}
+
 /// A clock that stands until somebody turns it.
 #[derive(Clone)]
 pub(crate) struct Hands(Arc<AtomicI64>);

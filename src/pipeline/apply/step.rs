@@ -125,7 +125,7 @@ impl<'a> Worker<'a> {
                 Ok(deleted) => deleted_asked(deleted),
                 Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
                     let read = self.application.client.get_manifest_properties(self.name, step.digest).await;
-                    resolved(manifest_outcome(read.map(drop)), &error)
+                    self.resolved(manifest_outcome(read.map(drop)), &error)
                 }
                 Err(error) => self.refused(&error),
             }
@@ -198,7 +198,7 @@ impl<'a> Worker<'a> {
             match client.delete_tag(self.name, &step.tag.name).await {
                 Ok(deleted) => deleted_asked(deleted),
                 Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
-                    resolved(manifest_outcome(client.get_tag(self.name, &step.tag.name).await.map(drop)), &error)
+                    self.resolved(manifest_outcome(client.get_tag(self.name, &step.tag.name).await.map(drop)), &error)
                 }
                 Err(error) => self.refused(&error),
             }
@@ -238,10 +238,26 @@ impl<'a> Worker<'a> {
                 Err(error) if error.failure == Failure::NotFound => {
                     Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::Skipped("it is gone".to_owned()) }
                 }
+                Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
+                    self.resolved(self.lock_journal_outcome(step).await, &error)
+                }
                 Err(error) => self.refused(&error),
             }
         })
         .await
+    }
+
+    /// What a read says about a lock change whose answer was lost.
+    async fn lock_journal_outcome(&self, step: &LockStep) -> Option<JournalOutcome> {
+        let client = &self.application.client;
+        let locks = match &step.tag {
+            Some(tag) => client.get_tag(self.name, tag).await.map(|tag| tag.locks),
+            None => client.get_manifest_properties(self.name, step.digest).await.map(|manifest| manifest.locks),
+        };
+        match locks {
+            Ok(locks) if is_so(locks, step.change) => Some(JournalOutcome::ResolvedDone),
+            locks => manifest_outcome(locks.map(drop)).map(|_| JournalOutcome::ResolvedNotDone),
+        }
     }
 
     /// Nothing is asked of the registry that is not on the disk first, and nothing once the brakes are pulled.
@@ -294,6 +310,22 @@ impl<'a> Worker<'a> {
         }
         let outcome = self.failed(error);
         Asked { journal: Some(JournalOutcome::Failed(error.failure.to_string())), outcome }
+    }
+
+    /// An answer was lost, and reading told what happened, or did not tell either.
+    fn resolved(&self, journal: Option<JournalOutcome>, error: &acr::Error) -> Asked {
+        let outcome = match &journal {
+            Some(JournalOutcome::ResolvedDone) => Outcome::Done,
+            Some(_) => {
+                self.failed(error);
+                Outcome::Failed(format!("{error}; it was not done"))
+            }
+            None => {
+                self.failed(error);
+                Outcome::Failed(format!("{error}; the next run reads what happened"))
+            }
+        };
+        Asked { journal, outcome }
     }
 
     /// A failure of one step; what would fail for every other step too stops the repository.
@@ -361,16 +393,6 @@ fn deleted_asked(deleted: Deleted) -> Asked {
         Deleted::Done => Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done },
         Deleted::Absent => Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::AlreadyGone },
     }
-}
-
-/// An answer was lost, and reading told what happened, or did not tell either.
-fn resolved(journal: Option<JournalOutcome>, error: &acr::Error) -> Asked {
-    let outcome = match &journal {
-        Some(JournalOutcome::ResolvedDone) => Outcome::Done,
-        Some(_) => Outcome::Failed(format!("{error}; it is still there")),
-        None => Outcome::Failed(format!("{error}; the next run reads what happened")),
-    };
-    Asked { journal, outcome }
 }
 
 fn is_so(locks: Locks, change: LockChange) -> bool {

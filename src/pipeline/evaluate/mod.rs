@@ -95,7 +95,13 @@ fn tag_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned
         let manifest = view.contents.owner_of(tag);
         if view.graph.is_companion_tag(tag) {
             let goes = fate.goes(manifest);
-            reasons.push(if goes { fate.cause(manifest) } else { view.companion_reason(tag, fate) });
+            if !goes {
+                reasons.push(view.companion_reason(tag, fate));
+            } else if fate.is_derived(manifest) {
+                reasons.push(fate.cause(manifest));
+            } else {
+                own_condemning_reasons(view, newest, manifest, &mut reasons);
+            }
             verdicts.push(goes, &reasons);
             continue;
         }
@@ -118,6 +124,16 @@ fn tag_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned
     verdicts
 }
 
+/// Adds what condemns a manifest by itself: the rules on its tags, or what speaks for it without any.
+fn own_condemning_reasons(view: &View<'_>, newest: &[BitSet], manifest: u32, reasons: &mut Vec<Reason>) {
+    for tag in view.ordinary_tags(manifest) {
+        view.condemning_rules(tag, newest, reasons);
+    }
+    reasons.sort_unstable();
+    reasons.dedup();
+    view.untagged_condemning_reasons(manifest, newest, reasons);
+}
+
 fn manifest_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, fate: &Fate, tags: &Verdicts) -> Verdicts {
     let mut verdicts = Verdicts::with_capacity(view.contents.manifests().len());
     let mut reasons = Vec::new();
@@ -126,12 +142,7 @@ fn manifest_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, fate
         let goes = fate.goes(manifest);
         let ordinary_tags = || view.ordinary_tags(manifest);
         if goes {
-            for tag in ordinary_tags() {
-                view.condemning_rules(tag, newest, &mut reasons);
-            }
-            reasons.sort_unstable();
-            reasons.dedup();
-            view.untagged_condemning_reasons(manifest, newest, &mut reasons);
+            own_condemning_reasons(view, newest, manifest, &mut reasons);
             if reasons.is_empty() {
                 reasons.push(fate.cause(manifest));
             }

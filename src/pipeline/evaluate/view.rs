@@ -353,22 +353,30 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Adds what condemns an untagged image: delete rules, or an earlier run that did not get to it.
+    /// Adds what condemns a manifest that no ordinary tag speaks for: delete rules on untagged images, or an earlier run that did not
+    /// get to it.
     pub(super) fn untagged_condemning_reasons(&self, manifest: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
-        if !self.is_untagged_image(manifest) {
-            return;
-        }
-        for (speaker, newest) in self.untagged_speakers(newest) {
-            if let Action::Delete(delete) = &speaker.rule.action
-                && self.untagged_speaks(delete, newest, manifest).is_none()
-            {
-                reasons.push(Reason::DeleteRule(speaker.reference));
+        if self.is_untagged_image(manifest) {
+            for (speaker, newest) in self.untagged_speakers(newest) {
+                if let Action::Delete(delete) = &speaker.rule.action
+                    && self.untagged_speaks(delete, newest, manifest).is_none()
+                {
+                    reasons.push(Reason::DeleteRule(speaker.reference));
+                }
             }
         }
-        let left_behind = self.manifest(manifest).left_behind_by.as_deref();
-        if self.has_delete_rule && left_behind.is_some_and(|root| self.contents.find(*root).is_none()) {
+        if self.has_delete_rule && self.is_left_behind(manifest) {
             reasons.push(Reason::LeftBehind);
         }
+    }
+
+    /// Whether an earlier run deleted what needed the manifest (a child, a referrer, a companion with its companion tags), and nothing
+    /// here needs or names it now.
+    fn is_left_behind(&self, manifest: u32) -> bool {
+        let item = self.manifest(manifest);
+        let root_is_gone = item.left_behind_by.as_deref().is_some_and(|root| self.contents.find(*root).is_none());
+        let stands_alone = !self.has_ordinary_tag(manifest) && self.graph.holders_of(manifest).is_empty();
+        root_is_gone && stands_alone && item.references != References::Ghost
     }
 
     fn untagged_speakers<'s>(&'s self, newest: &'s [BitSet]) -> impl Iterator<Item = (&'s Speaker<'a>, &'s BitSet)> {
@@ -376,9 +384,10 @@ impl<'a> View<'a> {
         self.speakers.iter().zip(newest).filter(move |(speaker, _)| on_untagged(speaker))
     }
 
-    /// Whether a keep rule keeps the untagged image.
+    /// Whether the manifest is an untagged image that a keep rule keeps.
     pub(super) fn untagged_is_kept(&self, manifest: u32, newest: &[BitSet]) -> bool {
-        self.untagged_speakers(newest).any(|(speaker, newest)| match &speaker.rule.action {
+        let mut speakers = self.untagged_speakers(newest).filter(|_| self.is_untagged_image(manifest));
+        speakers.any(|(speaker, newest)| match &speaker.rule.action {
             Action::Keep(keep) => keep.last.is_none() || newest.contains(manifest as usize),
             Action::Delete(_) | Action::Lock(_) | Action::Unlock(_) => false,
         })

@@ -75,6 +75,13 @@ pub enum Refusal {
         /// What `max_deletes` allows.
         allowed: u32,
     },
+    /// The run removes more than it may, and what it may is done, oldest first.
+    Drained {
+        /// Manifests and tags that the plan removes.
+        planned: u32,
+        /// How many of them go now.
+        now: u32,
+    },
     /// The run removes a larger share of all images than it may.
     TooLargeAShare(Share),
     /// A repository would lose a larger share of its images than it may: nothing is done in it.
@@ -194,6 +201,10 @@ impl fmt::Display for Refusal {
             Self::TooMany { planned, allowed } => write!(
                 formatter,
                 "the run would remove {planned} manifests and tags, max_deletes allows {allowed}; accept this plan by its hash, raise the limit, or drain with on_limit: oldest_first"
+            ),
+            Self::Drained { planned, now } => write!(
+                formatter,
+                "the run would remove {planned} manifests and tags, over its limits; {now} of them go now, the oldest images first, the rest in later runs"
             ),
             Self::TooLargeAShare(share) => write!(formatter, "the run would delete {share}"),
             Self::RepositoryShare(name, share) => write!(formatter, "{name} would lose {share}; nothing is done in it"),

@@ -27,6 +27,10 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, refusals: &mut Vec<Refu
     for (_, place, root) in candidates {
         let added = added_by(&waiting[place], &chosen[place], root);
         let cost = u32::try_from(added.len()).unwrap_or(u32::MAX);
+        if limits.max_deletes < cost {
+            // It fits into no run; waiting for it would keep all younger ones for ever.
+            continue;
+        }
         if room < cost {
             break;
         }
@@ -45,7 +49,7 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, refusals: &mut Vec<Refu
     }
     let left: u32 = plan.steps().map(|(_, steps)| steps.removals()).sum();
     if left < planned {
-        refusals.push(Refusal::TooMany { planned, allowed: left });
+        refusals.push(Refusal::Drained { planned, now: left });
     }
     plan
 }
