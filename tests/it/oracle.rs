@@ -423,7 +423,8 @@ impl<'a> Oracle<'a> {
         let all = self.staying(anchors, own, None);
         let is_held_up = |referrer: usize| {
             let others = || self.manifests().filter(|other| *other != manifest && *other != referrer && all[*other]);
-            others().any(|other| self.holds[other][referrer] || self.is_referrer(other, referrer))
+            let by_itself = self.is_companion(manifest, referrer) && own[manifest];
+            by_itself || others().any(|other| self.holds[other][referrer] || self.is_referrer(other, referrer))
         };
         let mut referrers = self.manifests().filter(|other| *other != manifest && all[*other] && self.is_referrer(*other, manifest));
         if speakers.is_empty() {
