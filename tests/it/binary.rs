@@ -9,11 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use retaind::emulator::{Credential, Emulator, Failure, Fault, Options, Permissions, Tls};
-use retaind::state::{JournalFilter, State};
+use retaind::state::JournalFilter;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::stage::{Folder, account, contoso};
+use crate::stage::{Folder, account, contoso, open};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_retaind");
 const USER: &str = "retaind-test";
@@ -90,7 +90,7 @@ impl Site {
     }
 
     fn journal_accounts_for_everything(&self) {
-        let state = State::open(&self.folder.path().join("state")).unwrap_or_else(|error| panic!("{error}"));
+        let state = open(&self.folder.path().join("state"));
         let mut journal = state.journal(&JournalFilter::default(), 1000).expect("the journal");
         journal.reverse();
         account(&journal, &self.emulator);
@@ -177,7 +177,7 @@ async fn a_killed_run_is_finished_by_the_next() {
         child.kill().expect("it was alive");
         assert_eq!(child.wait().expect("it ends").code(), None, "ended by the signal");
         site.emulator.on_request(Box::new(|_, _| {}));
-        let state = State::open(&site.folder.path().join("state")).unwrap_or_else(|error| panic!("{error}"));
+        let state = open(&site.folder.path().join("state"));
         assert!(!state.open_intents(&contoso()).expect("the journal").is_empty(), "the one on its way is on record");
         drop(state);
         assert!(!site.left().contains("gone:"), "{}", site.left());

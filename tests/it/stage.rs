@@ -19,7 +19,7 @@ use retaind::pipeline::inventory::{self, Look};
 use retaind::pipeline::report::{self, Context, DecidedRepository, Detail, SavedPlan};
 use retaind::pipeline::{self, Ended, Run, RunError, Told};
 use retaind::policy::Policy;
-use retaind::state::{JournalEntry, JournalFilter, Outcome, State, Verb};
+use retaind::state::{JournalEntry, JournalFilter, Outcome, State, StateError, Verb};
 
 use crate::support::{Hands, InProcess, entra};
 
@@ -58,6 +58,19 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Opens a state that was just closed. A process that another test starts holds a copy of its lock from its fork to its exec, so that
+/// it may seem to be in use for a moment.
+pub(crate) fn open(directory: &Path) -> State {
+    const ATTEMPTS_MAX: u32 = 100_000;
+    for _ in 1..ATTEMPTS_MAX {
+        match State::open(directory) {
+            Err(StateError::InUse { .. }) => std::thread::yield_now(),
+            opened => return opened.unwrap_or_else(|error| panic!("{error}")),
+        }
+    }
+    panic!("{} stays in use", directory.display())
 }
 
 /// The name of the registry in policies.
@@ -152,7 +165,7 @@ impl Stage {
 
     /// The state; only one may be open at a time.
     pub(crate) fn state(&self) -> State {
-        State::open(&self.state_dir()).unwrap_or_else(|error| panic!("{error}"))
+        open(&self.state_dir())
     }
 
     pub(crate) fn policy(&self, name: &str) -> &Policy {

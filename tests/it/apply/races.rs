@@ -1,0 +1,192 @@
+//! Others push, move and lock between the plan and its end.
+
+use http::Method;
+use retaind::emulator::{Digest, Emulator, Locks};
+use retaind::pipeline::apply::{Outcome, StepKind};
+use retaind::state::{Outcome as JournalOutcome, RunOutcome};
+
+use super::{APP, POLICIES, before, deletion, finish, is, left, look_at_repository, outcomes, reread, stopped};
+use crate::stage::Stage;
+
+/// Something happens to the image `two` between the plan and its deletion: it stays, the others go.
+async fn check_race(what: &str, change: impl FnOnce(&Emulator, Digest) + Send + 'static, said: &str) {
+    let stage = Stage::new(APP, POLICIES);
+    let two = stage.digest("app", "two");
+    before(&stage, 1, reread(two), move |emulator| change(emulator, two));
+    let ran = stage.run("ci").await;
+    assert_eq!(outcomes(&stage, &ran, "two"), [Outcome::Skipped(said.to_owned())], "{what}");
+    assert_eq!(left(&stage), ["kept", "mixed", "two"], "{what}");
+    assert!(!stage.emulator.requests().iter().any(|request| request.path.contains(&two.to_string())), "{what}");
+    stage.account();
+    assert_eq!(stage.state().runs(1).expect("the runs")[0].finished.as_ref().map(|(_, outcome)| outcome), Some(&RunOutcome::Partial));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_since_the_plan_stays() {
+    let kept = Stage::new(APP, POLICIES).digest("app", "kept");
+    check_race(
+        "a tag is moved away",
+        move |emulator, _| emulator.move_tag("app", "pr-2b", kept).expect("the tag"),
+        &format!("its tag pr-2b was moved to @{} since the listing", kept.short()),
+    )
+    .await;
+    check_race(
+        "a tag is pushed again",
+        |emulator, two| emulator.move_tag("app", "pr-2b", two).expect("the tag"),
+        "its tag pr-2b was pushed again since the listing",
+    )
+    .await;
+    check_race(
+        "a tag is locked",
+        |emulator, _| emulator.lock_tag("app", "pr-2b", Locks::NO_DELETE).expect("the tag"),
+        "its tag pr-2b was locked since the listing",
+    )
+    .await;
+    check_race(
+        "a tag is locked against writing",
+        |emulator, _| emulator.lock_tag("app", "pr-2", Locks::NO_WRITE).expect("the tag"),
+        "its tag pr-2 was locked since the listing",
+    )
+    .await;
+    check_race(
+        "the manifest is locked",
+        |emulator, two| emulator.lock_manifest("app", two, Locks::NO_DELETE).expect("the manifest"),
+        "it was locked since the listing",
+    )
+    .await;
+    check_race(
+        "it gets one more tag",
+        |emulator, two| emulator.move_tag("app", "production", two).expect("the manifest"),
+        "it was tagged production since the listing",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_went_by_itself_is_one_name_less() {
+    let stage = Stage::new(APP, POLICIES);
+    before(&stage, 1, reread(stage.digest("app", "two")), |emulator| emulator.remove_tag("app", "pr-2b").expect("the tag"));
+    assert!(stage.run("ci").await.applied().is_complete());
+    assert_eq!(left(&stage), ["kept", "mixed"]);
+    stage.account();
+}
+
+/// Somebody pushes after the listing and before the first deletion.
+async fn check_push(what: &str, pushed: &'static str, spared: &str, survivors: &[&str]) {
+    let stage = Stage::new(APP, POLICIES);
+    before(&stage, 2, look_at_repository(), move |emulator| drop(emulator.seed(pushed).expect("a drawing")));
+    let ran = stage.run("ci").await;
+    assert_eq!(left(&stage), survivors, "{what}\n{}", ran.said);
+    assert_eq!(outcomes(&stage, &ran, spared), [Outcome::Skipped("something pushed since the listing needs it".to_owned())], "{what}");
+    assert!(!stage.emulator.render().contains("gone:"), "{what}: {}", stage.emulator.render());
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_push_since_the_plan_needs_stays() {
+    check_push("an index of an image", "repository app\n  index new of two tags new", "two", &["kept", "mixed", "new", "two"]).await;
+    check_push(
+        "an index of a child",
+        "repository app\n  index new of multi/linux/arm64 tags new",
+        "multi/linux/arm64",
+        &["kept", "mixed", "multi/linux/arm64", "new"],
+    )
+    .await;
+    check_push(
+        "an index of an index",
+        "repository app\n  index new of multi tags new",
+        "multi",
+        &["kept", "mixed", "multi", "multi/linux/amd64", "multi/linux/arm64", "new"],
+    )
+    .await;
+    check_push(
+        "a referrer",
+        "repository app\n  artifact new subject one type application/spdx+json",
+        "one",
+        &["kept", "mixed", "new", "one"],
+    )
+    .await;
+    check_push("a companion", "repository app\n  image new companion one .sig", "one", &["kept", "mixed", "new", "one"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_a_new_index_took_while_its_old_one_was_deleted_stays() {
+    let stage = Stage::new(APP, POLICIES);
+    before(&stage, 1, deletion(stage.digest("app", "multi")), |emulator| {
+        drop(emulator.seed("repository app\n  index new of multi/linux/arm64 tags new").expect("a drawing"));
+    });
+    let ran = stage.run("ci").await;
+    assert_eq!(left(&stage), ["kept", "mixed", "multi/linux/arm64", "new"], "{}", ran.said);
+    stage.account();
+    // It was left behind by the old index, and is needed all the same.
+    finish(&stage, &["kept", "mixed", "multi/linux/arm64", "new"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_pushes_than_one_look_shows_stop_the_repository() {
+    let stage = Stage::new(APP, POLICIES);
+    before(&stage, 2, look_at_repository(), |emulator| {
+        drop(emulator.seed("repository app\n  repeat 20 n image new-{n} tags new-{n}").expect("a drawing"));
+    });
+    let ran = stage.run("ci").await;
+    assert_eq!(stopped(&ran), "more came since the listing than one look shows; the next run lists it again");
+    assert_eq!((stage.writes(), ran.applied().counts().not_reached), (0, 6));
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_was_locked_since_the_plan_stops_and_the_others_go_on() {
+    let other = "repository other\n  image old tags pr-1 age 90d\n  image new tags 1.0 age 90d\n";
+    let stage = Stage::new(&format!("{APP}{other}"), POLICIES);
+    before(&stage, 2, look_at_repository(), |emulator| {
+        emulator.lock_repository("app", Locks::NO_DELETE).expect("the repository");
+    });
+    let ran = stage.run("ci").await;
+    assert_eq!(stopped(&ran), "the repository was locked since the listing");
+    assert_eq!(ran.applied().counts().not_reached, 6);
+    let requests: Vec<String> = stage.emulator.requests().into_iter().map(|request| request.path).collect();
+    assert!(requests.iter().all(|path| path.starts_with("/v2/other/")), "{requests:?}");
+    assert_eq!(requests.len(), 1);
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_only_the_registry_knew_of_is_a_refusal() {
+    let stage = Stage::new(APP, POLICIES);
+    let two = stage.digest("app", "two");
+    before(&stage, 1, deletion(two), move |emulator| emulator.lock_manifest("app", two, Locks::NO_DELETE).expect("the manifest"));
+    let ran = stage.run("ci").await;
+    assert_eq!(outcomes(&stage, &ran, "two"), [Outcome::Skipped("the registry says that it is locked".to_owned())]);
+    assert_eq!(left(&stage), ["kept", "mixed", "two"]);
+    assert!(stage.journal().iter().any(|entry| matches!(&entry.concluded, Some((_, JournalOutcome::Refused(_))))));
+    finish(&stage, &["kept", "mixed", "two"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_are_written_and_read_back() {
+    let policies = r#"
+version: 1
+policies:
+  - name: ci
+    mode: enforce
+    repositories: { include: [app] }
+    rules: [{ name: releases, lock: { tags: { glob: ["1.*"] }, can_delete: false, on: both } }]
+"#;
+    let stage = Stage::new(APP, policies);
+    let kept = stage.digest("app", "kept");
+    before(&stage, 1, is(Method::GET, "/acr/v1/app/_tags/1.0".to_owned()), {
+        let one = stage.digest("app", "one");
+        move |emulator| emulator.move_tag("app", "1.0", one).expect("the tag")
+    });
+    let ran = stage.run("ci").await;
+    let of_kept = ran.applied().repositories[0].steps.iter().filter(|step| step.digest.to_string() == kept.to_string());
+    let of_kept: Vec<(StepKind, &Outcome)> = of_kept.map(|step| (step.kind, &step.outcome)).collect();
+    assert_eq!(
+        of_kept,
+        [(StepKind::Lock, &Outcome::Done), (StepKind::Lock, &Outcome::Skipped("the tag was moved since the listing".to_owned())),],
+        "{}",
+        ran.said
+    );
+    assert!(stage.emulator.render().contains("mixed locked delete tags 1.1 (locked delete), pr-4\n"), "{}", stage.emulator.render());
+    stage.account();
+}
