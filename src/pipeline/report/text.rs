@@ -243,7 +243,11 @@ fn shortened(tag: &str) -> &str {
 
 fn age_of(context: &Context<'_>, manifest: u32) -> String {
     let updated_at = context.contents.manifests()[manifest as usize].updated_at;
-    updated_at.map_or_else(|| "age unknown".to_owned(), |time| age(context.now.duration_since(time)))
+    match updated_at {
+        None => "age unknown".to_owned(),
+        Some(time) if context.now < time => "in the future".to_owned(),
+        Some(time) => age(context.now.duration_since(time)),
+    }
 }
 
 fn image_line(context: &Context<'_>, manifest: u32) -> String {
