@@ -28,5 +28,6 @@ pub(super) async fn apply(arguments: &ApplyArguments, clock: &Clock) -> Result<E
     }
     let state = open::state(&configuration.state)?;
     let client = connect::client(registry, clock)?;
-    run::one(&configuration, acting, client, &state, clock, &signals::brakes(), arguments.accept.as_deref(), Some(&saved)).await
+    let wired = run::Wired { configuration: &configuration, client, state: &state, clock, brakes: &signals::brakes() };
+    run::one(wired, acting, arguments.accept.as_deref(), Some(&saved)).await
 }

@@ -57,16 +57,23 @@ pub(super) struct Selection {
     pub(super) registry: Option<String>,
 }
 
+/// What a command that changes nothing decides about.
 #[derive(Debug, Args)]
-pub(super) struct PlanArguments {
-    #[command(flatten)]
-    pub(super) selection: Selection,
-    /// Plan from a saved listing instead of asking the registry
+pub(super) struct Source {
+    /// Take a saved listing instead of asking the registry
     #[arg(long, value_name = "FILE")]
     pub(super) inventory: Option<PathBuf>,
     /// Reckon ages to this time, e.g. 2026-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     pub(super) at: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) source: Source,
     /// How to print
     #[arg(long, value_enum, default_value_t = PlanOutput::Text)]
     pub(super) output: PlanOutput,
@@ -117,12 +124,8 @@ pub(super) struct ExplainArguments {
     pub(super) image: String,
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// Explain from a saved listing instead of asking the registry
-    #[arg(long, value_name = "FILE")]
-    pub(super) inventory: Option<PathBuf>,
-    /// Reckon ages to this time, e.g. 2026-01-01T00:00:00Z
-    #[arg(long, value_name = "TIME")]
-    pub(super) at: Option<Timestamp>,
+    #[command(flatten)]
+    pub(super) source: Source,
 }
 
 #[derive(Debug, Args)]

@@ -25,11 +25,11 @@ enum Version {
 pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Result<End, Failure> {
     let image = parse(&arguments.image)?;
     let configuration = Configuration::load(&arguments.selection.config)?;
-    let clock = open::clock_at(clock, arguments.at);
+    let clock = open::clock_at(clock, arguments.source.at);
     let now = clock.now();
     let mut pairs = open::selected(&configuration, &arguments.selection)?;
     pairs.retain(|(policy, registry)| policy.names(&registry.name, &image.repository));
-    let saved = arguments.inventory.as_deref().map(open::inventory).transpose()?;
+    let saved = arguments.source.inventory.as_deref().map(open::inventory).transpose()?;
     if let Some(saved) = &saved {
         pairs.retain(|(_, registry)| registry.name == saved.registry);
     }

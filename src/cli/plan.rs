@@ -16,8 +16,8 @@ use super::{End, Failure, connect, open, print};
 /// Plans every selected policy on every selected registry.
 pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End, Failure> {
     let configuration = Configuration::load(&arguments.selection.config)?;
-    let clock = open::clock_at(clock, arguments.at);
-    let saved = arguments.inventory.as_deref().map(open::inventory).transpose()?;
+    let clock = open::clock_at(clock, arguments.source.at);
+    let saved = arguments.source.inventory.as_deref().map(open::inventory).transpose()?;
     let mut pairs = open::selected(&configuration, &arguments.selection)?;
     if let Some(saved) = &saved {
         pairs.retain(|(_, registry)| registry.name == saved.registry);
@@ -39,7 +39,7 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
             let client = connect::client(registry, &clock)?;
             let names = pipeline::names(&client, acting).await?;
             fresh = inventory::take(&Look { client: client.clone(), state: state.clone(), now }, &names).await?;
-            (&fresh, client.clock_offset().filter(|_| arguments.at.is_none()))
+            (&fresh, client.clock_offset().filter(|_| arguments.source.at.is_none()))
         };
         let decisions = pipeline::decide(inventory, &configuration.policies, acting, now);
         let circumstances = Circumstances {

@@ -1,5 +1,6 @@
 //! `retaind run --once`: every selected policy on every selected registry, once. One that fails stops no other.
 
+use crate::acr::Client;
 use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::pipeline::apply::{Applied, Brakes};
@@ -28,7 +29,10 @@ pub(super) async fn run(arguments: &RunArguments, clock: &Clock) -> Result<End, 
             return Ok(end.max(End::Partial));
         }
         let outcome = match connect::client(registry, clock) {
-            Ok(client) => one(&configuration, acting, client, &state, clock, &brakes, arguments.accept.as_deref(), None).await,
+            Ok(client) => {
+                let wired = Wired { configuration: &configuration, client, state: &state, clock, brakes: &brakes };
+                one(wired, acting, arguments.accept.as_deref(), None).await
+            }
             Err(failure) => Err(failure),
         };
         match outcome {
@@ -42,18 +46,18 @@ pub(super) async fn run(arguments: &RunArguments, clock: &Clock) -> Result<End, 
     Ok(end)
 }
 
+/// What a run works with, once everything is open.
+pub(super) struct Wired<'a> {
+    pub(super) configuration: &'a Configuration,
+    pub(super) client: Client,
+    pub(super) state: &'a State,
+    pub(super) clock: &'a Clock,
+    pub(super) brakes: &'a Brakes,
+}
+
 /// Runs one policy on one registry and prints what was decided and done.
-#[expect(clippy::too_many_arguments, reason = "the parts of a run, wired once")]
-pub(super) async fn one(
-    configuration: &Configuration,
-    acting: &Policy,
-    client: crate::acr::Client,
-    state: &State,
-    clock: &Clock,
-    brakes: &Brakes,
-    accepted: Option<&str>,
-    agreed: Option<&SavedPlan>,
-) -> Result<End, Failure> {
+pub(super) async fn one(wired: Wired<'_>, acting: &Policy, accepted: Option<&str>, agreed: Option<&SavedPlan>) -> Result<End, Failure> {
+    let Wired { configuration, client, state, clock, brakes } = wired;
     let circumstances = Circumstances {
         paused: configuration.paused,
         journal_is_kept: state.is_durable() || configuration.state.volatile,

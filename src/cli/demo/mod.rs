@@ -54,7 +54,8 @@ async fn both(configuration: &Configuration, clock: &Clock) -> Result<End, Failu
     for policy in &configuration.policies {
         for registry in &configuration.registries {
             let client = connect::client(registry, clock)?;
-            end = end.max(run::one(configuration, policy, client, &state, clock, &Brakes::new(), None, None).await?);
+            let wired = run::Wired { configuration, client, state: &state, clock, brakes: &Brakes::new() };
+            end = end.max(run::one(wired, policy, None, None).await?);
             print("\n");
         }
     }
