@@ -5,5 +5,6 @@ mod client;
 mod emulator;
 mod examples;
 mod recordings;
+mod schedule;
 mod support;
 mod transport;
