@@ -9,6 +9,7 @@ pub mod config;
 pub mod state;
 pub mod telemetry;
 pub mod serve;
+pub mod daemon;
 pub mod cli;
 
 pub mod emulator;

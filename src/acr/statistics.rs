@@ -93,6 +93,12 @@ impl Statistics {
         }
     }
 
+    /// Whether the registry has accepted the credential: it answered something other than a token with success.
+    pub fn signed_in(&self) -> bool {
+        let is_token = |operation: &Operation| matches!(operation, Operation::ExchangeToken | Operation::GetToken);
+        self.attempts.keys().any(|(operation, status)| !is_token(operation) && *status == Some(200))
+    }
+
     /// All attempts of an operation.
     pub fn attempts_of(&self, operation: Operation) -> u64 {
         let first = (operation, None);

@@ -28,6 +28,12 @@ pub(super) async fn apply(arguments: &ApplyArguments, clock: &Clock) -> Result<E
     }
     let state = open::state(&configuration.state)?;
     let client = connect::client(registry, clock)?;
-    let wired = run::Wired { configuration: &configuration, client, state: &state, clock, brakes: &signals::brakes() };
+    let wired = run::Wired {
+        configuration: &configuration,
+        client,
+        state: &state,
+        clock,
+        brakes: &signals::brakes(open::brakes(&configuration.state)),
+    };
     run::one(wired, acting, arguments.accept.as_deref(), Some(&saved)).await
 }

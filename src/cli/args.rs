@@ -29,6 +29,10 @@ pub(super) enum Command {
     Apply(ApplyArguments),
     /// Run the policies
     Run(RunArguments),
+    /// Pause deleting at once, in every run that uses this state; planning goes on
+    Pause(StateArguments),
+    /// Let deleting go on
+    Resume(StateArguments),
     /// Say why an image stays or goes, and from when on it would go
     Explain(ExplainArguments),
     /// Check the settings and policies
@@ -111,12 +115,19 @@ pub(super) struct ApplyArguments {
 pub(super) struct RunArguments {
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// Run every policy once, now, and end
-    #[arg(long, required = true)]
+    /// Run every policy once, now, and end; without it, run each at its time until told to stop
+    #[arg(long)]
     pub(super) once: bool,
     /// Accept the plan with this hash although it is over a limit
-    #[arg(long, value_name = "PLAN_HASH")]
+    #[arg(long, value_name = "PLAN_HASH", requires = "once")]
     pub(super) accept: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StateArguments {
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -4,12 +4,14 @@ mod apply;
 mod args;
 mod check;
 mod connect;
+mod daemon;
 mod demo;
 mod emulate;
 mod explain;
 mod health;
 mod inventory;
 mod open;
+mod pause;
 mod plan;
 mod run;
 mod schema;
@@ -136,7 +138,10 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
     match command {
         Command::Plan(arguments) => plan::plan(arguments, clock).await,
         Command::Apply(arguments) => apply::apply(arguments, clock).await,
-        Command::Run(arguments) => run::run(arguments, clock).await,
+        Command::Run(arguments) if arguments.once => run::once(arguments, clock).await,
+        Command::Run(arguments) => daemon::run(arguments, clock).await,
+        Command::Pause(arguments) => pause::pause(arguments),
+        Command::Resume(arguments) => pause::resume(arguments),
         Command::Explain(arguments) => explain::explain(arguments, clock).await,
         Command::Check(arguments) => check::check(arguments),
         Command::Inventory(arguments) => inventory::inventory(arguments, clock).await,

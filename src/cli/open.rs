@@ -8,6 +8,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::config::{self, Configuration, StateSettings};
 use crate::model::{Inventory, RegistryName};
+use crate::pipeline::apply::{Brakes, pause_file};
 use crate::pipeline::report::inventory_from_json;
 use crate::policy::Policy;
 use crate::state::{State, StateError};
@@ -41,6 +42,11 @@ pub(super) fn state(settings: &StateSettings) -> Result<State, StateError> {
         Some(dir) => State::open(dir),
         None => State::in_memory(),
     }
+}
+
+/// The brakes of a command that may delete: `retaind pause` works on it.
+pub(super) fn brakes(settings: &StateSettings) -> Brakes {
+    settings.dir.as_deref().map_or_else(Brakes::new, |dir| Brakes::with_pause_file(pause_file(dir)))
 }
 
 /// The state of a command that changes nothing. While another process owns the file, a copy serves: what this command learns is

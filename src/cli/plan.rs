@@ -46,6 +46,7 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
             paused: configuration.paused,
             clock_difference,
             journal_is_kept: configuration.state.dir.is_some() || configuration.state.volatile,
+            suspended: None,
             accepted: None,
             findings: decisions.findings(now),
         };

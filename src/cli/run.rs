@@ -14,15 +14,14 @@ use super::args::RunArguments;
 use super::{End, Failure, complain, connect, open, print, signals};
 
 /// Runs.
-pub(super) async fn run(arguments: &RunArguments, clock: &Clock) -> Result<End, Failure> {
-    debug_assert!(arguments.once, "the parser requires it");
+pub(super) async fn once(arguments: &RunArguments, clock: &Clock) -> Result<End, Failure> {
     let configuration = Configuration::load(&arguments.selection.config)?;
     let pairs = open::selected(&configuration, &arguments.selection)?;
     let state = open::state(&configuration.state)?;
     if !state.is_durable() && !configuration.state.volatile && pairs.iter().any(|(policy, _)| policy.is_enforced()) {
         complain("there is no state.dir: nothing will be deleted, because nothing would remember it");
     }
-    let brakes = signals::brakes();
+    let brakes = signals::brakes(open::brakes(&configuration.state));
     let mut end = End::Done;
     for (acting, registry) in pairs {
         if brakes.are_pulled() {

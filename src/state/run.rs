@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use rusqlite::OptionalExtension as _;
 
 use crate::model::RegistryName;
 
@@ -133,6 +134,44 @@ impl State {
                 failed
             ])?;
             Ok(())
+        })
+    }
+
+    /// The last run of a policy on a registry, and when one last ended with everything done.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn last_run(&self, policy: &str, registry: &RegistryName) -> Result<(Option<RunRecord>, Option<Timestamp>), StateError> {
+        self.read("reading the last run", |transaction| {
+            let mut statement = transaction.prepare(
+                "SELECT id, policy, registry, mode, plan_hash, started_at, finished_at, outcome, detail,
+                     kept, planned, deleted, untagged, relocked, skipped, failed FROM run
+                 WHERE policy = ?1 AND registry = ?2 ORDER BY id DESC LIMIT 1",
+            )?;
+            let last = statement.query_row([policy, registry.as_str()], read_run).optional()?;
+            let mut statement = transaction.prepare(
+                "SELECT finished_at FROM run WHERE policy = ?1 AND registry = ?2 AND outcome IN ('planned', 'applied')
+                 ORDER BY id DESC LIMIT 1",
+            )?;
+            let success = statement.query_row([policy, registry.as_str()], |row| time_at(row, 0)).optional()?;
+            Ok((last, success))
+        })
+    }
+
+    /// Since when a policy has had this schedule on this registry: `at`, if it is new or another than before.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn scheduled_since(&self, policy: &str, registry: &RegistryName, expression: &str, at: Timestamp) -> Result<Timestamp, StateError> {
+        self.write("noting a schedule", |transaction| {
+            transaction
+                .prepare(
+                    "INSERT INTO schedule (policy, registry, expression, since) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (policy, registry) DO UPDATE SET expression = ?3, since = ?4 WHERE expression <> ?3",
+                )?
+                .execute((policy, registry.as_str(), expression, at.as_microsecond()))?;
+            let mut statement = transaction.prepare("SELECT since FROM schedule WHERE policy = ?1 AND registry = ?2")?;
+            statement.query_row([policy, registry.as_str()], |row| time_at(row, 0))
         })
     }
 

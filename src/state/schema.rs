@@ -9,7 +9,8 @@ const APPLICATION_ID: i64 = 0x7274_6e64;
 ///
 /// Times are microseconds since the Unix epoch, digests 32 bytes. A repository is a small number in the larger tables: a name of
 /// up to 255 bytes in each of a million rows would be most of the file.
-pub(super) const STEPS: &[&str] = &["
+pub(super) const STEPS: &[&str] = &[
+    "
     CREATE TABLE repository (
         id       INTEGER PRIMARY KEY,
         registry TEXT NOT NULL,
@@ -94,7 +95,19 @@ pub(super) const STEPS: &[&str] = &["
         PRIMARY KEY (repository, along, root)
     ) WITHOUT ROWID;
     CREATE INDEX expected_root ON expected (repository, root);
-"];
+",
+    "
+    -- Since when a policy has had the schedule that it has: an outage must not make a missed run look like one that was never due.
+    CREATE TABLE schedule (
+        policy     TEXT NOT NULL,
+        registry   TEXT NOT NULL,
+        expression TEXT NOT NULL,
+        since      INTEGER NOT NULL,
+        PRIMARY KEY (policy, registry)
+    ) WITHOUT ROWID;
+    CREATE INDEX run_of ON run (policy, registry);
+",
+];
 
 /// What the file says of itself.
 pub(super) enum Found {

@@ -1,11 +1,20 @@
 //! What stops applying from outside: the end of the program, or a pause. Looked at before every request that changes something.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Brakes, shared by everyone who may pull them and everyone who must look at them.
 #[derive(Debug, Clone, Default)]
-pub struct Brakes(Arc<AtomicBool>);
+pub struct Brakes(Arc<Lever>);
+
+#[derive(Debug, Default)]
+struct Lever {
+    pulled: AtomicBool,
+    /// While this file exists, they are on: another process pauses deleting with it. A look costs a microsecond, a delete
+    /// milliseconds.
+    pause_file: Option<PathBuf>,
+}
 
 impl Brakes {
     /// Brakes that are off.
@@ -13,13 +22,28 @@ impl Brakes {
         Self::default()
     }
 
+    /// Brakes that are on while this file exists, too.
+    pub fn with_pause_file(file: PathBuf) -> Self {
+        Self(Arc::new(Lever { pulled: AtomicBool::new(false), pause_file: Some(file) }))
+    }
+
     /// Nothing new is begun from now on; requests on their way are finished.
     pub fn pull(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.pulled.store(true, Ordering::Release);
     }
 
     /// Whether they are pulled.
     pub fn are_pulled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.pulled.load(Ordering::Acquire) || self.0.pause_file.as_deref().is_some_and(is_there)
     }
+}
+
+/// The file that pauses deleting while it exists: `retaind pause` makes it, `retaind resume` removes it.
+pub fn pause_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("paused")
+}
+
+/// Unknown means paused: only a plain "not found" says that the file is not there.
+fn is_there(file: &Path) -> bool {
+    file.try_exists().unwrap_or(true)
 }

@@ -21,7 +21,7 @@ use super::guard::ApprovedPlan;
 use super::plan::{DeleteStep, Steps};
 use step::Worker;
 
-pub use brakes::Brakes;
+pub use brakes::{Brakes, pause_file};
 pub use outcome::{Applied, AppliedRepository, Counts, Outcome, StepKind, StepReport, Stopped};
 pub use recover::recover;
 

@@ -21,6 +21,8 @@ pub const PERCENT_APPLIES_FROM_IMAGES: u32 = 20;
 pub struct Circumstances {
     /// Deleting is paused.
     pub paused: bool,
+    /// Why deleting is suspended, if it is.
+    pub suspended: Option<String>,
     /// The registry's time less ours, from its last answer; None: it told none.
     pub clock_difference: Option<SignedDuration>,
     /// Whether the journal survives this process, or that it need not was said aloud.
@@ -64,6 +66,8 @@ impl ApprovedPlan {
 pub enum Refusal {
     /// Deleting is paused.
     Paused,
+    /// Deleting is suspended: why.
+    Suspended(String),
     /// The clocks differ too much.
     ClockDifference(SignedDuration),
     /// Nothing would remember what was done.
@@ -141,6 +145,7 @@ fn blockers(circumstances: &Circumstances) -> Vec<Refusal> {
     if circumstances.paused {
         refusals.push(Refusal::Paused);
     }
+    refusals.extend(circumstances.suspended.clone().map(Refusal::Suspended));
     let difference = circumstances.clock_difference.filter(|difference| CLOCK_DIFFERENCE_MAX < difference.abs());
     refusals.extend(difference.map(Refusal::ClockDifference));
     if !circumstances.journal_is_kept {
@@ -191,6 +196,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Paused => formatter.write_str("deleting is paused; nothing is applied until it is resumed"),
+            Self::Suspended(why) => write!(formatter, "deleting is suspended, because {why}"),
             Self::ClockDifference(difference) => write!(
                 formatter,
                 "our clock and the registry's differ by {difference:#}, more than {CLOCK_DIFFERENCE_MAX:#}; set the clock, ages mean nothing until then"

@@ -87,19 +87,30 @@ impl Tally {
 }
 
 /// Every word that [`Tally::refusals`] may hold.
-pub const REFUSAL_CODES: [&str; 7] =
-    ["paused", "clock_difference", "journal_not_kept", "too_many", "too_large_a_share", "repository_share", "audit"];
+pub const REFUSAL_CODES: [&str; 9] = [
+    "paused",
+    "suspended",
+    "clock_difference",
+    "journal_not_kept",
+    "too_many",
+    "too_large_a_share",
+    "repository_share",
+    "drained",
+    "audit",
+];
 
 /// A stable word for a refusal, for machines.
 fn refusal_code(refusal: &Refusal) -> &'static str {
     let place = match refusal {
         Refusal::Paused => 0,
-        Refusal::ClockDifference(_) => 1,
-        Refusal::JournalNotKept => 2,
-        Refusal::TooMany { .. } => 3,
-        Refusal::TooLargeAShare(_) => 4,
-        Refusal::RepositoryShare(..) => 5,
-        Refusal::Audit(..) => 6,
+        Refusal::Suspended(_) => 1,
+        Refusal::ClockDifference(_) => 2,
+        Refusal::JournalNotKept => 3,
+        Refusal::TooMany { .. } => 4,
+        Refusal::TooLargeAShare(_) => 5,
+        Refusal::RepositoryShare(..) => 6,
+        Refusal::Drained { .. } => 7,
+        Refusal::Audit(..) => 8,
     };
     REFUSAL_CODES[place]
 }

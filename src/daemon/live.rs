@@ -1,0 +1,369 @@
+//! The daemon's knowledge while it runs: the policies in use, what is running, what holds deleting back. One owner, no locks.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::acr::{Client, Statistics};
+use crate::clock::Clock;
+use crate::config::{Configuration, Registry};
+use crate::model::RegistryName;
+use crate::pipeline::apply::{Brakes, pause_file};
+use crate::pipeline::guard::Circumstances;
+use crate::policy::{Policy, Schedule};
+use crate::serve::{ConfigurationStatus, LastRun, PolicyStatus, RegistryStatus, Status};
+use crate::state::{State, StateError};
+use crate::telemetry::{Finished, Loaded, LoadedPolicy, Metrics, RunEnd, SeriesKey, SkipReason};
+
+use super::run::{self, Begun, Ended};
+use super::schedule::{Job, decide, next_start};
+use super::{HEARTBEAT, Reloaded, Running};
+
+type Connect = Box<dyn Fn(&Registry) -> Result<Client, String> + Send + Sync>;
+
+pub(super) struct Live {
+    configuration: Arc<Configuration>,
+    state: State,
+    clock: Clock,
+    connect: Connect,
+    metrics: Arc<Metrics>,
+    status: watch::Sender<Status>,
+    seed: u64,
+    ended: mpsc::Sender<Ended>,
+    tasks: TaskTracker,
+    /// Each with what it had done when the metrics were last told.
+    clients: BTreeMap<RegistryName, (Client, Statistics)>,
+    running: Running,
+    known: BTreeMap<SeriesKey, Known>,
+    loaded_at: Timestamp,
+    /// Why the files as they are now are not in use.
+    problem: Option<String>,
+}
+
+/// What is known of a policy on a registry.
+struct Known {
+    since: Timestamp,
+    last_started: Option<Timestamp>,
+    last_run: Option<LastRun>,
+}
+
+impl Live {
+    #[expect(clippy::too_many_arguments, reason = "the parts of the daemon, wired once")]
+    pub(super) fn new(
+        configuration: Arc<Configuration>,
+        state: State,
+        clock: Clock,
+        connect: Connect,
+        metrics: Arc<Metrics>,
+        status: watch::Sender<Status>,
+        seed: u64,
+        ended: mpsc::Sender<Ended>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let loaded_at = clock.now();
+        let (clients, running, known) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self {
+            configuration,
+            state,
+            clock,
+            connect,
+            metrics,
+            status,
+            seed,
+            ended,
+            tasks,
+            clients,
+            running,
+            known,
+            loaded_at,
+            problem: None,
+        }
+    }
+
+    /// Takes up the policies that it was made with.
+    pub(super) fn start(&mut self) {
+        self.take_up(None);
+    }
+
+    /// Starts what is due and returns how long nothing else is.
+    pub(super) fn start_what_is_due(&mut self) -> Duration {
+        let now = self.clock.now();
+        let (decision, by_name) = self.decide(now);
+        for start in &decision.start {
+            if let Some(key) = by_name.get(&start.policy) {
+                self.begin(key.clone(), now);
+            }
+        }
+        self.tell_registries();
+        self.publish();
+        let wake_at = decision.wake_at.map(|at| at.duration_since(now));
+        wake_at.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(HEARTBEAT)
+    }
+
+    fn decide(&self, now: Timestamp) -> (super::schedule::Decision, BTreeMap<Arc<str>, SeriesKey>) {
+        let mut jobs = Vec::new();
+        let mut by_name = BTreeMap::new();
+        for (key, schedule, known) in self.scheduled() {
+            // A policy on two registries is two jobs: one that hangs must not keep the other from running.
+            let name: Arc<str> = format!("{} on {}", key.policy, key.registry).into();
+            jobs.push(self.job(key, schedule, known, &name));
+            by_name.insert(name, key.clone());
+        }
+        (decide(&jobs, now, self.seed), by_name)
+    }
+
+    fn scheduled(&self) -> impl Iterator<Item = (&SeriesKey, &Schedule, &Known)> {
+        self.known.iter().filter_map(|(key, known)| Some((key, self.policy(key)?.schedule.as_ref()?, known)))
+    }
+
+    fn job<'s>(&self, key: &SeriesKey, schedule: &'s Schedule, known: &Known, name: &Arc<str>) -> Job<'s> {
+        Job {
+            policy: Arc::clone(name),
+            schedule,
+            known_since: known.since,
+            last_started: known.last_started,
+            is_running: self.running.contains_key(key),
+        }
+    }
+
+    fn policy(&self, key: &SeriesKey) -> Option<&Policy> {
+        self.configuration.policies.iter().find(|policy| policy.name == key.policy)
+    }
+
+    fn begin(&mut self, key: SeriesKey, now: Timestamp) {
+        if let Some(known) = self.known.get_mut(&key) {
+            known.last_started = Some(now);
+        }
+        let Some((client, _)) = self.clients.get(&key.registry) else {
+            self.metrics.run_skipped(&key, SkipReason::Missed);
+            return;
+        };
+        info!(policy = %key.policy, registry = %key.registry, "run begins");
+        self.metrics.run_started(&key);
+        let brakes = self.brakes();
+        self.running.insert(key.clone(), (brakes.clone(), now));
+        let begun = Begun {
+            key,
+            configuration: Arc::clone(&self.configuration),
+            client: client.clone(),
+            state: self.state.clone(),
+            clock: self.clock.clone(),
+            circumstances: Circumstances {
+                paused: self.configuration.paused || brakes.are_pulled(),
+                suspended: self.problem.clone(),
+                journal_is_kept: self.state.is_durable() || self.configuration.state.volatile,
+                ..Circumstances::default()
+            },
+            brakes,
+            started_at: now,
+        };
+        self.tasks.spawn(run::run(begun, self.ended.clone()));
+    }
+
+    fn brakes(&self) -> Brakes {
+        self.pause_file().map_or_else(Brakes::new, Brakes::with_pause_file)
+    }
+
+    fn pause_file(&self) -> Option<PathBuf> {
+        self.configuration.state.dir.as_deref().map(pause_file)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.configuration.paused || self.brakes().are_pulled()
+    }
+
+    /// Notes how a run ended.
+    pub(super) fn ended(&mut self, ended: Ended) {
+        let Ended { key, started_at, end, explanation, tally } = ended;
+        self.running.remove(&key);
+        let now = self.clock.now();
+        let took = Duration::try_from(now.duration_since(started_at)).unwrap_or_default();
+        self.metrics.run_finished(&key, &Finished { at: now, took, end, tally: &tally });
+        if let Some(known) = self.known.get_mut(&key) {
+            known.last_run = Some(LastRun { started_at, ended_at: now, outcome: word(end).to_owned(), explanation });
+        }
+    }
+
+    /// Takes note of what the files say now. Whatever changed, runs on their way begin nothing more: an edit may be the protection that
+    /// somebody just added.
+    pub(super) fn reloaded(&mut self, reloaded: Reloaded) {
+        match reloaded {
+            Reloaded::Valid(configuration) => {
+                info!(policies = configuration.policies.len(), "the files changed: their policies are in use now");
+                self.warn_of_restarts(&configuration);
+                self.pull_brakes();
+                let before = std::mem::replace(&mut self.configuration, Arc::new(*configuration));
+                self.take_up(Some(&before));
+            }
+            Reloaded::Restored => {
+                info!("the files are valid again: deleting goes on");
+                self.take_up(Some(&Arc::clone(&self.configuration)));
+            }
+            Reloaded::Invalid(problems) => {
+                let why = format!("the files are not valid ({})", problems.summary());
+                error!("deleting is suspended, because {why}; the last valid policies go on planning\n{problems}");
+                self.problem = Some(why);
+                self.pull_brakes();
+                self.metrics.reload_failed();
+                self.metrics.suspended(true);
+            }
+        }
+    }
+
+    fn warn_of_restarts(&self, new: &Configuration) {
+        if self.configuration.state != new.state || self.configuration.server != new.server {
+            warn!("state and server take effect after a restart");
+        }
+    }
+
+    fn pull_brakes(&self) {
+        self.running.values().for_each(|(brakes, _)| brakes.pull());
+    }
+
+    fn take_up(&mut self, before: Option<&Configuration>) {
+        self.problem = None;
+        self.loaded_at = self.clock.now();
+        self.reconnect(before);
+        let keys: Vec<SeriesKey> = self.keys();
+        self.known = keys.iter().map(|key| (key.clone(), self.remember(key))).collect();
+        self.metrics.suspended(false);
+        self.metrics.reloaded(&Loaded {
+            at: self.loaded_at,
+            registries: self.configuration.registries.iter().map(|registry| registry.name.clone()).collect(),
+            policies: keys.iter().filter_map(|key| self.loaded(key)).collect(),
+        });
+    }
+
+    /// Clients keep their tokens across edits that do not concern their registry.
+    fn reconnect(&mut self, before: Option<&Configuration>) {
+        let mut old = std::mem::take(&mut self.clients);
+        for registry in &self.configuration.registries {
+            let unchanged = before.is_some_and(|before| before.registries.contains(registry));
+            let kept = if unchanged { old.remove(&registry.name) } else { None };
+            match kept.map_or_else(|| (self.connect)(registry).map(|client| (client, Statistics::default())), Ok) {
+                Ok(client) => drop(self.clients.insert(registry.name.clone(), client)),
+                Err(why) => error!(registry = %registry.name, "{why}"),
+            }
+        }
+    }
+
+    fn keys(&self) -> Vec<SeriesKey> {
+        let of = |policy: &Policy| {
+            let policy_name = Arc::clone(&policy.name);
+            policy.registries.clone().into_iter().map(move |registry| SeriesKey { policy: Arc::clone(&policy_name), registry })
+        };
+        self.configuration.policies.iter().flat_map(of).collect()
+    }
+
+    fn loaded(&self, key: &SeriesKey) -> Option<LoadedPolicy> {
+        let policy = self.policy(key)?;
+        let interval = policy.schedule.as_ref().and_then(|schedule| {
+            let first = schedule.next(self.loaded_at)?;
+            Duration::try_from(schedule.next(first)?.duration_since(first)).ok()
+        });
+        Some(LoadedPolicy { key: key.clone(), mode: policy.mode, interval })
+    }
+
+    /// What this or an earlier process knows of the policy. A state that cannot be read is as good as a new one here: schedules start
+    /// anew, and deleting fails on its own.
+    fn remember(&self, key: &SeriesKey) -> Known {
+        if let Some(Known { since, last_started, last_run }) = self.known.get(key) {
+            let since = self.scheduled_since(key).unwrap_or(*since);
+            return Known { since, last_started: *last_started, last_run: last_run.clone() };
+        }
+        let remembered = || -> Result<Known, StateError> {
+            let (last, success) = self.state.last_run(&key.policy, &key.registry)?;
+            let ended = last.as_ref().and_then(|last| last.finished.as_ref());
+            self.metrics.remembered(key, ended.map(|(at, _)| *at), success);
+            let last_run = last.as_ref().and_then(|last| {
+                let (ended_at, outcome) = last.finished.as_ref()?;
+                Some(LastRun { started_at: last.started_at, ended_at: *ended_at, outcome: outcome.to_string(), explanation: None })
+            });
+            let since = self.scheduled_since(key).unwrap_or(self.loaded_at);
+            Ok(Known { since, last_started: last.map(|last| last.started_at), last_run })
+        };
+        remembered().unwrap_or_else(|error| {
+            error!("{error}");
+            Known { since: self.loaded_at, last_started: None, last_run: None }
+        })
+    }
+
+    fn scheduled_since(&self, key: &SeriesKey) -> Option<Timestamp> {
+        let schedule = self.policy(key)?.schedule.as_ref()?;
+        let text = format!("{} {}", schedule.expression.as_str(), schedule.zone.iana_name().unwrap_or("UTC"));
+        self.state.scheduled_since(&key.policy, &key.registry, &text, self.loaded_at).ok()
+    }
+
+    fn tell_registries(&mut self) {
+        for (name, (client, told)) in &mut self.clients {
+            let now = client.stats();
+            self.metrics.registry(name, &now.since(told));
+            *told = now;
+        }
+    }
+
+    fn publish(&self) {
+        let now = self.clock.now();
+        let paused = self.is_paused();
+        self.metrics.paused(paused);
+        let policies = self.known.iter().filter_map(|(key, known)| self.policy_status(key, known, now)).collect();
+        self.status.send_modify(|status| {
+            status.configuration = ConfigurationStatus { loaded_at: Some(self.loaded_at), problem: self.problem.clone() };
+            status.paused = paused;
+            status.suspended.clone_from(&self.problem);
+            status.registries = self
+                .clients
+                .iter()
+                .map(|(name, (client, _))| RegistryStatus { name: name.clone(), signed_in: client.stats().signed_in() })
+                .collect();
+            status.policies = policies;
+        });
+    }
+
+    fn policy_status(&self, key: &SeriesKey, known: &Known, now: Timestamp) -> Option<PolicyStatus> {
+        let policy = self.policy(key)?;
+        let next = policy.schedule.as_ref().and_then(|schedule| next_start(&self.job(key, schedule, known, &key.policy), now, self.seed));
+        let next_run_at = next.map(|start| start.at.max(now));
+        self.metrics.scheduled(key, next_run_at);
+        Some(PolicyStatus {
+            name: policy.name.to_string(),
+            registry: key.registry.clone(),
+            mode: policy.mode,
+            schedule: policy.schedule.as_ref().map(|schedule| schedule.expression.as_str().to_owned()),
+            time_zone: policy.schedule.as_ref().and_then(|schedule| schedule.zone.iana_name()).unwrap_or("UTC").to_owned(),
+            running_since: self.running.get(key).map(|(_, since)| *since),
+            next_run_at,
+            last_run: known.last_run.clone(),
+        })
+    }
+
+    /// Nothing new is begun; what is on its way is finished.
+    pub(super) fn stop(&self) {
+        self.pull_brakes();
+        self.status.send_modify(|status| status.stopping = true);
+    }
+
+    /// What goes on, in one line.
+    pub(super) fn summary(&self) -> String {
+        let held = match (&self.problem, self.is_paused()) {
+            (Some(why), _) => format!("; deleting is suspended, because {why}"),
+            (None, true) => "; deleting is paused".to_owned(),
+            (None, false) => String::new(),
+        };
+        format!("{} policies, {} running{held}", self.known.len(), self.running.len())
+    }
+}
+
+fn word(end: RunEnd) -> &'static str {
+    match end {
+        RunEnd::Succeeded => "succeeded",
+        RunEnd::Refused => "refused",
+        RunEnd::Failed(_) => "failed",
+    }
+}

@@ -1,0 +1,129 @@
+//! The daemon: runs every policy at its time, takes edits without a restart, says how it is, and stops cleanly.
+//! Wires the parts together; what is due is decided by `schedule`, what a run does by `pipeline`.
+
+mod live;
+mod notify;
+mod reload;
+mod run;
+pub mod schedule;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::acr::Client;
+use crate::clock::Clock;
+use crate::config::{Configuration, Registry};
+use crate::pipeline::apply::Brakes;
+use crate::serve::{self, ServerState, Status};
+use crate::state::State;
+use crate::telemetry::{Build, Metrics};
+
+use live::Live;
+use reload::Reloaded;
+use run::Ended;
+
+/// The longest the scheduler sleeps: its heartbeat, and how soon a clock that was set is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// A scheduler that has not been awake for so long is stuck: restarting the process is then the best that can be done.
+const HEARTBEAT_OLD: SignedDuration = SignedDuration::from_secs(30);
+/// How often the files are looked at: a ConfigMap edit takes the kubelet a minute anyway.
+const RELOAD_EVERY: Duration = Duration::from_secs(5);
+/// How long requests on their way may take once the daemon is to stop. What is cut off then is read by the next process.
+const STOP_MAX: Duration = Duration::from_secs(10);
+/// Ended runs that wait to be noted; there are never more than policies.
+const ENDED_MAX: usize = 64;
+
+/// What the daemon is made of.
+pub struct Daemon {
+    /// The settings file.
+    pub config: PathBuf,
+    /// What it says now.
+    pub configuration: Configuration,
+    /// The state.
+    pub state: State,
+    /// The time.
+    pub clock: Clock,
+    /// Makes a client of a registry, or says in a sentence why it cannot.
+    pub connect: Box<dyn Fn(&Registry) -> Result<Client, String> + Send + Sync>,
+    /// Where health, metrics and status are served.
+    pub listener: TcpListener,
+    /// Spreads starts, and keeps those of several daemons apart.
+    pub seed: u64,
+}
+
+/// What the daemon is told from outside.
+pub struct Orders {
+    /// Stop: nothing new is begun, what is on its way is finished.
+    pub stop: CancellationToken,
+    /// Look at the files now.
+    pub reload: mpsc::Receiver<()>,
+}
+
+/// Runs until it is told to stop.
+pub async fn run(daemon: Daemon, orders: Orders) {
+    let Daemon { config, configuration, state, clock, connect, listener, seed } = daemon;
+    let Orders { stop, reload } = orders;
+    let metrics = Arc::new(Metrics::new(&Build::THIS));
+    let (status, shown) = watch::channel(Status::starting(Build::THIS, clock.now()));
+    let heartbeat = Arc::new(AtomicI64::new(clock.now().as_second()));
+    let serving = CancellationToken::new();
+    let server = tokio::spawn(serve::serve(listener, server_state(&metrics, shown, &heartbeat, &clock), serving.clone().cancelled_owned()));
+
+    let (reloads, mut reloaded) = mpsc::channel(1);
+    let tasks = TaskTracker::new();
+    tasks.spawn(reload::watch(config, configuration.content_hash, reload, reloads, stop.clone()));
+    let (ended, mut endings) = mpsc::channel::<Ended>(ENDED_MAX);
+    let mut live = Live::new(Arc::new(configuration), state, clock.clone(), connect, metrics, status, seed, ended, tasks.clone());
+    live.start();
+    notify::ready(&live.summary());
+    info!("ready: {}", live.summary());
+    while !stop.is_cancelled() {
+        heartbeat.store(clock.now().as_second(), Ordering::Relaxed);
+        notify::alive(&live.summary());
+        let sleep = live.start_what_is_due();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            Some(ended) = endings.recv() => live.ended(ended),
+            Some(reloaded) = reloaded.recv() => live.reloaded(reloaded),
+            () = tokio::time::sleep(sleep.min(HEARTBEAT)) => {}
+        }
+    }
+    notify::stopping();
+    info!("stopping: nothing new is begun, requests on their way are finished");
+    live.stop();
+    tasks.close();
+    if tokio::time::timeout(STOP_MAX, tasks.wait()).await.is_err() {
+        warn!("requests on their way did not end within {STOP_MAX:?}; the next start reads what became of them");
+    }
+    while let Ok(ended) = endings.try_recv() {
+        live.ended(ended);
+    }
+    serving.cancel();
+    // The server ends by its token; a panic in it was logged by the runtime.
+    let _ = server.await;
+    info!("stopped");
+}
+
+fn server_state(metrics: &Arc<Metrics>, status: watch::Receiver<Status>, heartbeat: &Arc<AtomicI64>, clock: &Clock) -> Arc<ServerState> {
+    let (heartbeat, clock) = (Arc::clone(heartbeat), clock.clone());
+    let alive = move || {
+        let last = Timestamp::from_second(heartbeat.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH);
+        let silent = clock.now().duration_since(last);
+        if silent < HEARTBEAT_OLD { Ok(()) } else { Err(format!("the scheduler has not been awake for {silent:#}")) }
+    };
+    Arc::new(ServerState { metrics: Arc::clone(metrics), status, alive: Box::new(alive) })
+}
+
+/// The brakes of every run that is under way.
+type Running = BTreeMap<crate::telemetry::SeriesKey, (Brakes, Timestamp)>;

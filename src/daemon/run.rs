@@ -1,0 +1,110 @@
+//! One run in a task of its own: the pipeline, with what it tells turned into log lines and numbers.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::acr::Client;
+use crate::clock::Clock;
+use crate::config::Configuration;
+use crate::pipeline::apply::{Applied, Brakes, Stopped};
+use crate::pipeline::guard::Circumstances;
+use crate::pipeline::report::Tally;
+use crate::pipeline::{self, Run, RunError, Told};
+use crate::state::State;
+use crate::telemetry::{FailureReason, RunEnd, SeriesKey};
+
+/// What a run is made of. It keeps the policies that it began with.
+pub(super) struct Begun {
+    pub(super) key: SeriesKey,
+    pub(super) configuration: Arc<Configuration>,
+    pub(super) client: Client,
+    pub(super) state: State,
+    pub(super) clock: Clock,
+    pub(super) brakes: Brakes,
+    pub(super) circumstances: Circumstances,
+    pub(super) started_at: Timestamp,
+}
+
+/// A run that ended.
+pub(super) struct Ended {
+    pub(super) key: SeriesKey,
+    pub(super) started_at: Timestamp,
+    pub(super) end: RunEnd,
+    pub(super) explanation: Option<String>,
+    pub(super) tally: Tally,
+}
+
+/// Runs and reports, whatever happens in between: a panic ends this run and no other. A run has a thread of its own, because deciding
+/// about a million manifests takes seconds of pure computing, in which the daemon must still answer.
+pub(super) async fn run(begun: Begun, ended: mpsc::Sender<Ended>) {
+    let (key, started_at) = (begun.key.clone(), begun.started_at);
+    let runtime = tokio::runtime::Handle::current();
+    let outcome = tokio::task::spawn_blocking(move || runtime.block_on(carry_out(begun))).await;
+    let (end, explanation, tally) = outcome.unwrap_or_else(|panic| {
+        error!(policy = %key.policy, registry = %key.registry, "a bug of retaind ended the run, please report it: {panic}");
+        (RunEnd::Failed(FailureReason::State), Some("a bug of retaind ended the run".to_owned()), Tally::default())
+    });
+    // Nobody listens any more only when the process ends.
+    let _ = ended.send(Ended { key, started_at, end, explanation, tally }).await;
+}
+
+async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
+    let Begun { key, configuration, client, state, clock, brakes, circumstances, started_at: _ } = begun;
+    let mut tally = Tally::default();
+    let Some(acting) = configuration.policies.iter().find(|policy| policy.name == key.policy) else {
+        return (RunEnd::Succeeded, None, tally);
+    };
+    let run = Run { policies: &configuration.policies, acting, client, state, clock, brakes, circumstances, agreed: None };
+    let mut held_back = None;
+    let mut stopped = None;
+    let outcome = pipeline::run(&run, &mut |told| match told {
+        Told::Planned(decided) => {
+            tally.plan(decided);
+            held_back = decided.refusals.first().map(ToString::to_string);
+            for refusal in decided.refusals.iter().filter(|_| acting.is_enforced()) {
+                warn!(policy = %key.policy, registry = %key.registry, plan = %decided.plan.hash(), "guard: {refusal}");
+            }
+            info!(policy = %key.policy, registry = %key.registry, plan = %decided.plan.hash(), scanned = tally.scanned, going = tally.going, "planned");
+        }
+        Told::Applied(applied) => {
+            tally.apply(applied);
+            stopped = why_stopped(applied);
+        }
+    })
+    .await;
+    let (end, explanation) = match outcome {
+        Err(error) => {
+            warn!(policy = %key.policy, registry = %key.registry, "run failed: {error}");
+            let reason = match error {
+                RunError::Registry(_) => FailureReason::Registry,
+                RunError::State(_) => FailureReason::State,
+            };
+            (RunEnd::Failed(reason), Some(error.to_string()))
+        }
+        Ok(ended) if ended.refused && acting.is_enforced() => (RunEnd::Refused, held_back),
+        Ok(ended) => end_of(&ended, stopped),
+    };
+    info!(policy = %key.policy, registry = %key.registry, deleted = tally.deleted, untagged = tally.untagged, skipped = tally.skipped, "run ended");
+    (end, explanation, tally)
+}
+
+fn end_of(ended: &pipeline::Ended, stopped: Option<Stopped>) -> (RunEnd, Option<String>) {
+    let explanation = stopped.as_ref().map(ToString::to_string);
+    let failed = |reason| RunEnd::Failed(reason);
+    let end = match stopped {
+        Some(Stopped::Asked) => failed(FailureReason::Interrupted),
+        Some(Stopped::Journal(_)) => failed(FailureReason::State),
+        Some(Stopped::Changed(_) | Stopped::Registry(_)) => failed(FailureReason::Steps),
+        None if ended.applied.as_ref().is_some_and(|applied| !applied.is_complete()) => failed(FailureReason::Steps),
+        None if 0 < ended.incomplete => failed(FailureReason::Incomplete),
+        None => RunEnd::Succeeded,
+    };
+    (end, explanation)
+}
+
+fn why_stopped(applied: &Applied) -> Option<Stopped> {
+    applied.repositories.iter().find_map(|repository| repository.stopped.clone())
+}
