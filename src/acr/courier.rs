@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::error::{Failure, Operation};
 use super::limits::{ATTEMPT_MAX, ATTEMPTS_MAX, ATTEMPTS_UNANSWERED_MAX, ERROR_MAX_BYTES, IN_FLIGHT_MAX};
@@ -121,6 +122,7 @@ impl Courier {
     async fn attempt(&self, outgoing: &Outgoing) -> Result<Incoming, Broken> {
         // The semaphore is never closed, so that this cannot fail; going on without a place would only be less polite.
         let place = self.in_flight.acquire().await.ok();
+        let began = Instant::now();
         let mut request = http::Request::new(outgoing.body.clone());
         *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = outgoing.uri.clone();
@@ -137,6 +139,7 @@ impl Courier {
             })),
         };
         drop(place);
+        self.counters.time(outgoing.operation, began.elapsed());
         if result.is_err() {
             self.counters.count(outgoing.operation, None);
         }

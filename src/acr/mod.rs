@@ -31,6 +31,6 @@ pub use manifests::{Child, Config, ManifestDocument, ManifestProperties, Platfor
 pub use paging::Pages;
 pub use repositories::{DeletedRepository, RepositoryProperties};
 pub use reqwest_transport::{InvalidTransport, ReqwestTransport, ReqwestTransportOptions, install_crypto_provider};
-pub use statistics::Statistics;
+pub use statistics::{Asked, LATENCY_BOUNDS, Latencies, Statistics};
 pub use tags::TagProperties;
 pub use transport::{Body, Delivery, Transport, TransportError, TransportErrorKind};

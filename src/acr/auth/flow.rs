@@ -55,6 +55,7 @@ impl Flow {
     pub(super) async fn exchange(&self, credential: &dyn TokenCredential, audience: &str, clock: &Clock) -> Result<Token, Failure> {
         let scope = format!("{}/.default", audience.trim_end_matches('/'));
         let entra = credential.get_token(&[&scope], None).await;
+        self.courier.counters.count_identity(entra.is_ok());
         let entra = entra.map_err(|error| {
             let said = format!("no token from Microsoft Entra: {}", chain(&error));
             if matches!(error.kind(), ErrorKind::Io) { Failure::Unreachable { said } } else { Failure::Unauthorized { said } }
