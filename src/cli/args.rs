@@ -35,6 +35,8 @@ pub(super) enum Command {
     Check(CheckArguments),
     /// Save a listing of a registry, to plan from it later or elsewhere
     Inventory(InventoryArguments),
+    /// Ask a running daemon whether it is ready; exit code 0 or 1
+    Health(HealthArguments),
     /// Show the main job on an embedded registry
     Demo(DemoArguments),
     /// Serve an in-memory imitation of Azure Container Registry
@@ -152,6 +154,13 @@ pub(super) enum CheckOutput {
 pub(super) struct InventoryArguments {
     #[command(flatten)]
     pub(super) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HealthArguments {
+    /// What to ask; /livez asks whether it is alive, /readyz?verbose shows every check
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/readyz")]
+    pub(super) url: http::Uri,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod connect;
 mod demo;
 mod emulate;
 mod explain;
+mod health;
 mod inventory;
 mod open;
 mod plan;
@@ -139,6 +140,7 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
         Command::Explain(arguments) => explain::explain(arguments, clock).await,
         Command::Check(arguments) => check::check(arguments),
         Command::Inventory(arguments) => inventory::inventory(arguments, clock).await,
+        Command::Health(arguments) => health::health(arguments).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
         Command::Emulate(arguments) => emulate::emulate(arguments).await,
         Command::Schema(arguments) => schema::schema(arguments),

@@ -1,8 +1,15 @@
-//! How the program tells what it does while it does it: log lines on standard error. Knows no policy and no registry.
+//! How the program tells what it does while it does it: log lines on standard error, and metrics. Decides nothing.
+
+mod metrics;
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+
+pub use metrics::{
+    Build, FailureReason, Finished, Loaded, LoadedPolicy, METRICS_MEDIA_TYPE, Metrics, RunEnd, SeriesKey, SkipReason, Unwritable,
+    metrics_reference,
+};
 
 /// Libraries that speak of every request on levels meant for their own developers.
 const QUIET: &str = "azure_core=warn,azure_identity=warn,typespec_client_core=warn,hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,\

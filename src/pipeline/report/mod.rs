@@ -2,6 +2,7 @@
 
 mod explain;
 mod json;
+mod tally;
 mod text;
 mod words;
 
@@ -14,6 +15,7 @@ use super::plan::Plan;
 
 pub use explain::explain;
 pub use json::{InvalidDocument, SavedPlan, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
+pub use tally::{REFUSAL_CODES, Tally};
 pub use text::{Detail, applied, plan_as_markdown, plan_as_text};
 pub use words::Context;
 

@@ -50,7 +50,8 @@ const LAYERS: &[(&str, May)] = &[
         ]),
     ),
     ("config", Use(&["model", "policy"])),
-    ("telemetry", Use(&[])),
+    // The values that metrics are told in.
+    ("telemetry", Use(&["model", "policy", "acr", "pipeline::report"])),
     // Nothing of ours, so that one misreading of the registry's ways cannot make both sides of a test agree.
     ("emulator", Use(&[])),
     ("daemon", UseAnything),

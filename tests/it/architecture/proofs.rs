@@ -107,7 +107,7 @@ fn each_layer_keeps_to_what_is_below_it() {
         ("src/acr/mod.rs", "use crate::state::State;", "`acr` must not use `state`"),
         ("src/state/mod.rs", "use crate::clock::Clock;", "`state` must not use `clock`"),
         ("src/config/mod.rs", "use crate::pipeline::run;", "`config` must not use `pipeline`"),
-        ("src/telemetry/mod.rs", "use crate::model::Digest;", "`telemetry` must not use `model`"),
+        ("src/telemetry/mod.rs", "use crate::state::State;", "`telemetry` must not use `state`"),
         ("src/emulator/mod.rs", "use crate::model::Digest;", "`emulator` must not use `model`"),
     ] {
         refused(file, text, &format!("{file}:2: {complaint}"));

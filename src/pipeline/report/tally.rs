@@ -1,0 +1,143 @@
+//! A run in numbers, as metrics count it. Knows no metric.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::model::{Digest, RepositoryName};
+
+use super::super::apply::{Applied, Outcome, StepKind};
+use super::super::guard::Refusal;
+use super::super::plan::Decision;
+use super::Decided;
+use super::words::code;
+
+/// What a run saw, decided and did, in numbers. Filled in two steps, as the run goes: [`Tally::plan`], then [`Tally::apply`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Manifests in complete listings.
+    pub scanned: u64,
+    /// Manifests that the plan deletes.
+    pub going: u64,
+    /// Manifests that stay, by the stable word of the first of their reasons.
+    pub kept: BTreeMap<&'static str, u64>,
+    /// What the guard held back, by a stable word.
+    pub refusals: BTreeMap<&'static str, u64>,
+    /// Manifests deleted, by this run or with their subject.
+    pub deleted: u64,
+    /// The sizes of the deleted manifests: layers that others share are counted each time, so the registry frees at most this.
+    pub deleted_bytes: u64,
+    /// Tags removed from manifests that stay.
+    pub untagged: u64,
+    /// Locks changed.
+    pub relocked: u64,
+    /// Steps skipped because something had changed.
+    pub skipped: u64,
+    /// Deletions and removals of tags that failed.
+    pub failed_deletes: u64,
+    /// Changes of locks that failed.
+    pub failed_locks: u64,
+    /// The sizes of what the plan deletes, between the two steps.
+    pub sizes: HashMap<(RepositoryName, Digest), u64>,
+}
+
+impl Tally {
+    /// Counts what was decided.
+    pub fn plan(&mut self, decided: &Decided<'_>) {
+        for refusal in decided.refusals {
+            *self.refusals.entry(refusal_code(refusal)).or_default() += 1;
+        }
+        for evaluation in decided.repositories.iter().filter_map(|repository| repository.evaluation.as_ref()) {
+            let manifests = &evaluation.manifests;
+            let places = 0..u32::try_from(manifests.len()).unwrap_or(u32::MAX);
+            self.scanned += u64::from(places.end);
+            for first in places.filter(|place| !manifests.goes(*place)).filter_map(|place| manifests.reasons(place).first()) {
+                *self.kept.entry(code(*first)).or_default() += 1;
+            }
+        }
+        for repository in &decided.plan.repositories {
+            let Decision::Steps(steps) = &repository.decision else { continue };
+            for step in &steps.deletes {
+                self.going += 1;
+                self.sizes.insert((repository.name.clone(), step.digest), step.size_bytes);
+            }
+        }
+    }
+
+    /// Counts what was done of it.
+    pub fn apply(&mut self, applied: &Applied) {
+        let sizes = std::mem::take(&mut self.sizes);
+        for repository in &applied.repositories {
+            for step in &repository.steps {
+                let counter = match (&step.outcome, step.kind) {
+                    (Outcome::Done | Outcome::AlreadyGone, StepKind::Delete) => {
+                        let size = sizes.get(&(repository.name.clone(), step.digest)).copied().unwrap_or(0);
+                        self.deleted_bytes = self.deleted_bytes.saturating_add(size);
+                        &mut self.deleted
+                    }
+                    (Outcome::Done | Outcome::AlreadyGone, StepKind::Untag) => &mut self.untagged,
+                    (Outcome::Done | Outcome::AlreadyGone, StepKind::Lock) => &mut self.relocked,
+                    (Outcome::Skipped(_), _) => &mut self.skipped,
+                    (Outcome::Failed(_), StepKind::Delete | StepKind::Untag) => &mut self.failed_deletes,
+                    (Outcome::Failed(_), StepKind::Lock) => &mut self.failed_locks,
+                    (Outcome::NotReached, _) => continue,
+                };
+                *counter += 1;
+            }
+        }
+    }
+}
+
+/// Every word that [`Tally::refusals`] may hold.
+pub const REFUSAL_CODES: [&str; 7] =
+    ["paused", "clock_difference", "journal_not_kept", "too_many", "too_large_a_share", "repository_share", "audit"];
+
+/// A stable word for a refusal, for machines.
+fn refusal_code(refusal: &Refusal) -> &'static str {
+    let place = match refusal {
+        Refusal::Paused => 0,
+        Refusal::ClockDifference(_) => 1,
+        Refusal::JournalNotKept => 2,
+        Refusal::TooMany { .. } => 3,
+        Refusal::TooLargeAShare(_) => 4,
+        Refusal::RepositoryShare(..) => 5,
+        Refusal::Audit(..) => 6,
+    };
+    REFUSAL_CODES[place]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::apply::{AppliedRepository, StepReport};
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_counted_by_kind_and_outcome() {
+        let name = RepositoryName::parse("team/web").unwrap();
+        let digest = |byte: u8| Digest::of(&[byte]);
+        let mut tally =
+            Tally { sizes: HashMap::from([((name.clone(), digest(1)), 70), ((name.clone(), digest(3)), 9)]), ..Tally::default() };
+        let step = |kind, byte, outcome| StepReport { kind, digest: digest(byte), tag: None, outcome };
+        let steps = vec![
+            step(StepKind::Delete, 1, Outcome::Done),
+            step(StepKind::Delete, 2, Outcome::AlreadyGone),
+            step(StepKind::Delete, 3, Outcome::Failed(String::new())),
+            step(StepKind::Untag, 4, Outcome::Failed(String::new())),
+            step(StepKind::Untag, 5, Outcome::Done),
+            step(StepKind::Lock, 6, Outcome::Done),
+            step(StepKind::Lock, 7, Outcome::Failed(String::new())),
+            step(StepKind::Lock, 8, Outcome::Skipped(String::new())),
+            step(StepKind::Delete, 9, Outcome::NotReached),
+        ];
+        tally.apply(&Applied { repositories: vec![AppliedRepository { name, steps, stopped: None }] });
+        let expected = Tally {
+            deleted: 2,
+            deleted_bytes: 70,
+            untagged: 1,
+            relocked: 1,
+            skipped: 1,
+            failed_deletes: 2,
+            failed_locks: 1,
+            ..Tally::default()
+        };
+        assert_eq!(tally, expected);
+    }
+}

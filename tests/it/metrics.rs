@@ -1,0 +1,287 @@
+//! The metrics as Prometheus reads them: what exists, when series appear and end, and that docs/metrics.md tells exactly that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use expect_test::{expect, expect_file};
+use jiff::Timestamp;
+use retaind::acr::{Asked, LATENCY_BOUNDS, Latencies, Operation, Statistics};
+use retaind::model::RegistryName;
+use retaind::pipeline::report::Tally;
+use retaind::policy::Mode;
+use retaind::telemetry::{Build, FailureReason, Finished, Loaded, LoadedPolicy, Metrics, RunEnd, SeriesKey, SkipReason, metrics_reference};
+
+use crate::support::Bench;
+
+const BUILD: Build = Build { version: "1.2.3", revision: "abc", rustc: "1.95.0" };
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time")
+}
+
+pub(crate) fn registry(name: &str) -> RegistryName {
+    RegistryName::parse(name).expect("a name")
+}
+
+fn key(policy: &str, name: &str) -> SeriesKey {
+    SeriesKey { policy: Arc::from(policy), registry: registry(name) }
+}
+
+fn loaded(policies: &[(&str, &str)], mode: Mode) -> Loaded {
+    let registries: BTreeSet<RegistryName> = policies.iter().map(|(_, name)| registry(name)).collect();
+    let policies =
+        policies.iter().map(|(policy, name)| LoadedPolicy { key: key(policy, name), mode, interval: Some(Duration::from_secs(86_400)) });
+    Loaded { at: at(1_000), registries: registries.into_iter().collect(), policies: policies.collect() }
+}
+
+fn finished(tally: &Tally, end: RunEnd) -> Finished<'_> {
+    Finished { at: at(2_000), took: Duration::from_millis(1_500), end, tally }
+}
+
+fn asked() -> Statistics {
+    let mut buckets = [0; LATENCY_BOUNDS.len() + 1];
+    (buckets[0], buckets[2], buckets[LATENCY_BOUNDS.len()]) = (1, 2, 1);
+    Statistics {
+        attempts: BTreeMap::from([
+            ((Operation::ListTags, Some(200)), 3),
+            ((Operation::ListTags, None), 1),
+            ((Operation::DeleteManifest, Some(429)), 2),
+            ((Operation::GetToken, Some(200)), 5),
+            ((Operation::GetToken, Some(401)), 1),
+            ((Operation::GetToken, None), 1),
+        ]),
+        latencies: BTreeMap::from([(Operation::ListTags, Latencies { buckets, total: Duration::from_millis(40_250) })]),
+        identity: Asked { requests: 2, failures: 1 },
+        ..Statistics::default()
+    }
+}
+
+/// Metrics to which everything has happened, for some policies on two registries.
+pub(crate) fn exercised(policies: usize) -> Metrics {
+    let names: Vec<String> = (0..policies).map(|number| format!("policy-{number}")).collect();
+    let pairs: Vec<(&str, &str)> = names.iter().flat_map(|name| [(name.as_str(), "contoso"), (name.as_str(), "fabrikam")]).collect();
+    let metrics = Metrics::new(&BUILD);
+    metrics.reloaded(&loaded(&pairs, Mode::Enforce));
+    metrics.reload_failed();
+    metrics.suspended(true);
+    metrics.paused(true);
+    for (policy, registry) in pairs {
+        let key = key(policy, registry);
+        metrics.scheduled(&key, Some(at(3_000)));
+        metrics.run_started(&key);
+        let tally = Tally { scanned: 9, going: 4, deleted: 3, deleted_bytes: 70, ..Tally::default() };
+        let tally = Tally { kept: BTreeMap::from([("keep_rule", 3), ("locked", 2)]), refusals: BTreeMap::from([("audit", 1)]), ..tally };
+        metrics.run_finished(&key, &finished(&tally, RunEnd::Succeeded));
+        metrics.run_skipped(&key, SkipReason::StillRunning);
+    }
+    for name in ["contoso", "fabrikam"] {
+        metrics.registry(&registry(name), &asked());
+    }
+    metrics
+}
+
+/// The lines of a page that are about one metric, without its help.
+fn samples(metrics: &Metrics, name: &str) -> String {
+    let text = metrics.text().expect("a page");
+    let about = text.lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
+    about.map(|line| format!("{line}\n")).collect()
+}
+
+fn names_in_page(text: &str) -> BTreeSet<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
+}
+
+#[test]
+fn the_reference_is_fresh() {
+    expect_file!["../../docs/metrics.md"].assert_eq(&metrics_reference());
+}
+
+#[test]
+fn the_reference_lists_what_a_page_holds_and_nothing_else() {
+    let reference = metrics_reference();
+    let listed: BTreeSet<&str> = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let page = exercised(1).text().expect("a page");
+    assert_eq!(listed, names_in_page(&page));
+    for line in page.lines().filter(|line| line.starts_with("# HELP retaind_")) {
+        let (_, help) = line["# HELP ".len()..].split_once(' ').expect("a name and a help");
+        assert!(reference.contains(help), "{help}");
+    }
+}
+
+#[test]
+fn counters_of_a_policy_start_at_zero_and_gauges_of_a_run_with_a_run() {
+    let metrics = Metrics::new(&BUILD);
+    metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::DryRun));
+    let page = metrics.text().expect("a page");
+    let of_policies: String = page
+        .lines()
+        .filter(|line| !line.starts_with('#') && line.contains("policy=\"ci\"") && !line.contains("reason="))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    expect![[r#"
+        retaind_delete_failures_total{policy="ci",registry="contoso"} 0
+        retaind_deleted_bytes_estimate_total{policy="ci",registry="contoso"} 0
+        retaind_lock_failures_total{policy="ci",registry="contoso"} 0
+        retaind_locks_changed_total{policy="ci",registry="contoso"} 0
+        retaind_manifests_deleted_total{policy="ci",registry="contoso"} 0
+        retaind_manifests_scanned_total{policy="ci",registry="contoso"} 0
+        retaind_policy_interval_seconds{policy="ci",registry="contoso"} 86400
+        retaind_policy_mode_info{mode="dry-run",policy="ci",registry="contoso"} 1
+        retaind_policy_running{policy="ci",registry="contoso"} 0
+        retaind_policy_runs_total{policy="ci",registry="contoso"} 0
+        retaind_steps_skipped_total{policy="ci",registry="contoso"} 0
+        retaind_tags_untagged_total{policy="ci",registry="contoso"} 0
+    "#]]
+    .assert_eq(&of_policies);
+    expect![[r#"
+        retaind_policy_run_failures_total{policy="ci",reason="incomplete",registry="contoso"} 0
+        retaind_policy_run_failures_total{policy="ci",reason="interrupted",registry="contoso"} 0
+        retaind_policy_run_failures_total{policy="ci",reason="registry",registry="contoso"} 0
+        retaind_policy_run_failures_total{policy="ci",reason="state",registry="contoso"} 0
+        retaind_policy_run_failures_total{policy="ci",reason="steps",registry="contoso"} 0
+    "#]]
+    .assert_eq(&samples(&metrics, "retaind_policy_run_failures_total"));
+}
+
+#[test]
+fn only_a_run_that_did_everything_is_a_success() {
+    let (metrics, ci) = (Metrics::new(&BUILD), key("ci", "contoso"));
+    metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::Enforce));
+    let tally = Tally::default();
+    for end in [RunEnd::Refused, RunEnd::Failed(FailureReason::Steps)] {
+        metrics.run_finished(&ci, &finished(&tally, end));
+    }
+    assert_eq!(samples(&metrics, "retaind_policy_last_success_timestamp_seconds"), "");
+    assert_eq!(
+        samples(&metrics, "retaind_policy_last_run_timestamp_seconds"),
+        "retaind_policy_last_run_timestamp_seconds{policy=\"ci\",registry=\"contoso\"} 2000\n"
+    );
+    metrics.run_finished(&ci, &finished(&tally, RunEnd::Succeeded));
+    assert!(samples(&metrics, "retaind_policy_last_success_timestamp_seconds").ends_with(" 2000\n"));
+    assert!(samples(&metrics, "retaind_policy_runs_total").ends_with(" 3\n"));
+    let failures = samples(&metrics, "retaind_policy_run_failures_total");
+    assert_eq!(failures.lines().filter(|line| line.ends_with(" 1")).count(), 1, "{failures}");
+    metrics.remembered(&ci, Some(at(7)), None);
+    assert!(samples(&metrics, "retaind_policy_last_run_timestamp_seconds").ends_with(" 7\n"));
+}
+
+#[test]
+fn reasons_of_the_run_before_do_not_linger() {
+    let (metrics, ci) = (exercised(1), key("policy-0", "contoso"));
+    let tally = Tally { kept: BTreeMap::from([("too_young", 5)]), ..Tally::default() };
+    metrics.run_finished(&ci, &finished(&tally, RunEnd::Succeeded));
+    expect![[r#"
+        retaind_manifests_kept{policy="policy-0",reason="keep_rule",registry="fabrikam"} 3
+        retaind_manifests_kept{policy="policy-0",reason="locked",registry="fabrikam"} 2
+        retaind_manifests_kept{policy="policy-0",reason="too_young",registry="contoso"} 5
+    "#]]
+    .assert_eq(&samples(&metrics, "retaind_manifests_kept"));
+}
+
+#[test]
+fn what_is_no_longer_configured_has_no_series() {
+    let metrics = exercised(2);
+    metrics.reloaded(&loaded(&[("policy-1", "contoso")], Mode::DryRun));
+    let gone = |page: &str| !page.contains("policy-0") && !page.contains("fabrikam");
+    assert!(gone(&metrics.text().expect("a page")));
+    // A run that outlives its policy, and a client that outlives its registry.
+    metrics.run_finished(&key("policy-0", "contoso"), &finished(&Tally::default(), RunEnd::Succeeded));
+    metrics.registry(&registry("fabrikam"), &asked());
+    let page = metrics.text().expect("a page");
+    assert!(gone(&page));
+    // What stays keeps its counts, and the mode is the new one.
+    assert!(page.contains("retaind_manifests_deleted_total{policy=\"policy-1\",registry=\"contoso\"} 3\n"));
+    expect![[r#"
+        retaind_policy_mode_info{mode="dry-run",policy="policy-1",registry="contoso"} 1
+    "#]]
+    .assert_eq(&samples(&metrics, "retaind_policy_mode_info"));
+}
+
+#[test]
+fn what_clients_did_adds_up() {
+    let metrics = Metrics::new(&BUILD);
+    metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::Enforce));
+    metrics.registry(&registry("contoso"), &asked());
+    metrics.registry(&registry("contoso"), &asked());
+    let page = metrics.text().expect("a page");
+    let told: String = page
+        .lines()
+        .filter(|line| line.starts_with("retaind_registry_") || line.starts_with("retaind_token_"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    expect![[r#"
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="0.025"} 2
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="0.05"} 2
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="0.1"} 6
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="0.25"} 6
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="0.5"} 6
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="1"} 6
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="2.5"} 6
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="5"} 6
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="10"} 6
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="30"} 6
+        retaind_registry_request_duration_seconds_bucket{operation="list_tags",registry="contoso",le="+Inf"} 8
+        retaind_registry_request_duration_seconds_sum{operation="list_tags",registry="contoso"} 80.5
+        retaind_registry_request_duration_seconds_count{operation="list_tags",registry="contoso"} 8
+        retaind_registry_requests_total{code="200",operation="get_token",registry="contoso"} 10
+        retaind_registry_requests_total{code="200",operation="list_tags",registry="contoso"} 6
+        retaind_registry_requests_total{code="401",operation="get_token",registry="contoso"} 2
+        retaind_registry_requests_total{code="429",operation="delete_manifest",registry="contoso"} 4
+        retaind_registry_requests_total{code="none",operation="get_token",registry="contoso"} 2
+        retaind_registry_requests_total{code="none",operation="list_tags",registry="contoso"} 2
+        retaind_registry_throttled_total{registry="contoso"} 4
+        retaind_token_request_failures_total{kind="access",registry="contoso"} 4
+        retaind_token_request_failures_total{kind="identity",registry="contoso"} 2
+        retaind_token_request_failures_total{kind="refresh",registry="contoso"} 0
+        retaind_token_requests_total{kind="access",registry="contoso"} 14
+        retaind_token_requests_total{kind="identity",registry="contoso"} 4
+        retaind_token_requests_total{kind="refresh",registry="contoso"} 0
+    "#]]
+    .assert_eq(&told);
+}
+
+#[tokio::test]
+async fn a_real_client_counts_its_tokens_and_times_every_attempt() {
+    let bench = Bench::new("repository team/web\n  image a tags a age 1d\n");
+    let earlier = bench.client.stats();
+    bench.client.list_repositories(100).all().await.expect("a list");
+    let since = bench.client.stats().since(&earlier);
+    assert_eq!(since.identity, Asked { requests: 1, failures: 0 });
+    for operation in [Operation::ExchangeToken, Operation::GetToken, Operation::ListRepositories] {
+        let timed: u64 = since.latencies[&operation].buckets.iter().sum();
+        assert_eq!(timed, since.attempts_of(operation), "{operation:?}");
+        assert!(0 < timed, "{operation:?}");
+    }
+}
+
+#[test]
+fn a_failed_reload_is_told_and_a_good_one_heals() {
+    let metrics = Metrics::new(&BUILD);
+    metrics.reloaded(&loaded(&[], Mode::Enforce));
+    metrics.reload_failed();
+    metrics.suspended(true);
+    let of_files = |metrics: &Metrics| {
+        let names = ["last_reload_successful", "last_reload_success_timestamp_seconds", "reloads_total", "reload_failures_total"];
+        let config: String = names.iter().map(|name| samples(metrics, &format!("retaind_config_{name}"))).collect();
+        config + &samples(metrics, "retaind_deletion_suspended")
+    };
+    expect![[r"
+        retaind_config_last_reload_successful 0
+        retaind_config_last_reload_success_timestamp_seconds 1000
+        retaind_config_reloads_total 2
+        retaind_config_reload_failures_total 1
+        retaind_deletion_suspended 1
+    "]]
+    .assert_eq(&of_files(&metrics));
+    metrics.reloaded(&Loaded { at: at(1_500), ..loaded(&[], Mode::Enforce) });
+    metrics.suspended(false);
+    expect![[r"
+        retaind_config_last_reload_successful 1
+        retaind_config_last_reload_success_timestamp_seconds 1500
+        retaind_config_reloads_total 3
+        retaind_config_reload_failures_total 1
+        retaind_deletion_suspended 0
+    "]]
+    .assert_eq(&of_files(&metrics));
+}
