@@ -94,7 +94,7 @@ fn names_in_page(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn the_reference_is_fresh() {
-    expect_file!["../../docs/metrics.md"].assert_eq(&metrics_reference());
+    expect_file![concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")].assert_eq(&metrics_reference());
 }
 
 #[test]
