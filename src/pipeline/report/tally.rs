@@ -87,8 +87,8 @@ impl Tally {
 }
 
 /// Every word that [`Tally::refusals`] may hold.
-pub const REFUSAL_CODES: [&str; 7] =
-    ["paused", "clock_difference", "journal_not_kept", "too_many", "too_large_a_share", "repository_share", "audit"];
+pub const REFUSAL_CODES: [&str; 8] =
+    ["paused", "clock_difference", "journal_not_kept", "too_many", "too_large_a_share", "repository_share", "audit", "drained"];
 
 /// A stable word for a refusal, for machines.
 fn refusal_code(refusal: &Refusal) -> &'static str {
@@ -100,6 +100,7 @@ fn refusal_code(refusal: &Refusal) -> &'static str {
         Refusal::TooLargeAShare(_) => 4,
         Refusal::RepositoryShare(..) => 5,
         Refusal::Audit(..) => 6,
+        Refusal::Drained { .. } => 7,
     };
     REFUSAL_CODES[place]
 }
