@@ -283,7 +283,7 @@ impl Live {
             self.metrics.remembered(key, ended.map(|(at, _)| *at), success);
             let last_run = last.as_ref().and_then(|last| {
                 let (ended_at, outcome) = last.finished.as_ref()?;
-                Some(LastRun { started_at: last.started_at, ended_at: *ended_at, outcome: outcome.to_string(), explanation: None })
+                Some(LastRun { started_at: last.started_at, ended_at: *ended_at, outcome: outcome.word().to_owned(), explanation: None })
             });
             let since = self.scheduled_since(key).unwrap_or(self.loaded_at);
             Ok(Known { since, last_started: last.map(|last| last.started_at), last_run })

@@ -200,6 +200,11 @@ impl RunMode {
 }
 
 impl RunOutcome {
+    /// One stable word for it.
+    pub fn word(&self) -> &'static str {
+        self.text().0
+    }
+
     fn text(&self) -> (&'static str, Option<&str>) {
         match self {
             Self::Planned => ("planned", None),

@@ -8,10 +8,13 @@ use expect_test::{expect, expect_file};
 use jiff::Timestamp;
 use retaind::acr::{Asked, LATENCY_BOUNDS, Latencies, Operation, Statistics};
 use retaind::model::RegistryName;
+use retaind::pipeline::guard::Circumstances;
 use retaind::pipeline::report::Tally;
+use retaind::pipeline::{self, Run, Told};
 use retaind::policy::Mode;
 use retaind::telemetry::{Build, FailureReason, Finished, Loaded, LoadedPolicy, Metrics, RunEnd, SeriesKey, SkipReason, metrics_reference};
 
+use crate::stage::{How, Stage};
 use crate::support::Bench;
 
 const BUILD: Build = Build { version: "1.2.3", revision: "abc", rustc: "1.95.0" };
@@ -253,6 +256,46 @@ async fn a_real_client_counts_its_tokens_and_times_every_attempt() {
         assert_eq!(timed, since.attempts_of(operation), "{operation:?}");
         assert!(0 < timed, "{operation:?}");
     }
+}
+
+/// One that does its work, and one that is held back.
+#[tokio::test]
+async fn a_run_is_counted_as_it_went() {
+    let stage = Stage::new(
+        "repository app\n  repeat 3 n image old-{n} tags pr-{n} age 9{n}d\n  index multi tags pr-9 age 80d platforms linux/amd64, linux/arm64\n  \
+         image mixed tags pr-10, 1.1 age 70d\n  image kept tags 1.0 age 60d\n",
+        "version: 1\npolicies:\n  - name: ci\n    mode: enforce\n    repositories: { include: [app] }\n    \
+         limits: { max_delete_percent: 100 }\n    \
+         rules: [{ name: old, delete: { tags: { glob: [\"pr-*\"] }, older_than: 14d } }]\n",
+    );
+    let (mut planned, mut tally) = (Tally::default(), Tally::default());
+    let run = stage.prepare("ci", How::default());
+    let ended = pipeline::run(&run, &mut |told| match told {
+        Told::Planned(decided) => {
+            planned.plan(decided);
+            tally.plan(decided);
+        }
+        Told::Applied(applied) => tally.apply(applied),
+    })
+    .await;
+    ended.expect("a run");
+    // Three images and the index with its two children go; the tag pr-10 alone goes, its image stays for 1.1.
+    assert_eq!((planned.scanned, planned.going, planned.deleted, planned.sizes.len()), (8, 6, 0, 6));
+    assert_eq!(planned.kept, BTreeMap::from([("keep_at_least", 1), ("tag_stays", 1)]));
+    assert_eq!((tally.deleted, tally.untagged, tally.skipped, tally.failed_deletes, tally.sizes.len()), (6, 1, 0, 0, 0));
+    assert_eq!(tally.deleted_bytes, planned.sizes.values().sum::<u64>());
+    assert!(0 < tally.deleted_bytes && tally.refusals.is_empty());
+
+    let circumstances = Circumstances { paused: true, ..run.circumstances.clone() };
+    let mut refused = Tally::default();
+    let ended = pipeline::run(&Run { circumstances, ..run }, &mut |told| match told {
+        Told::Planned(decided) => refused.plan(decided),
+        Told::Applied(applied) => refused.apply(applied),
+    })
+    .await;
+    ended.expect("a run");
+    assert_eq!(refused.refusals, BTreeMap::from([("paused", 1)]));
+    assert_eq!((refused.scanned, refused.going, refused.deleted), (2, 0, 0));
 }
 
 #[test]
