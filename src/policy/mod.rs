@@ -4,6 +4,7 @@
 mod age;
 mod pattern;
 mod rule;
+mod schedule;
 mod version;
 
 use std::num::NonZeroU32;
@@ -16,6 +17,7 @@ use crate::model::{RegistryName, RepositoryName};
 pub use age::{Age, InvalidAge};
 pub use pattern::{InvalidPattern, Pattern, TagPattern};
 pub use rule::{Action, Count, Delete, Grouping, Keep, LockRule, LockTarget, OrderBy, Rule, Selector};
+pub use schedule::{Closed, Expression, InvalidExpression, InvalidWindow, Schedule, Window, Windows};
 pub use version::{natural_order, read_version};
 
 /// One policy: rules for some repositories, on a schedule.
@@ -27,8 +29,8 @@ pub struct Policy {
     pub registries: Vec<RegistryName>,
     /// Whether its plans are applied.
     pub mode: Mode,
-    /// When it runs.
-    pub schedule: Schedule,
+    /// When it runs by itself. None: only when it is started by hand.
+    pub schedule: Option<Schedule>,
     /// The repositories that it names.
     pub repositories: RepositoryFilter,
     /// Its rules, in the order of the file; the order has no influence on any verdict.
@@ -46,15 +48,6 @@ pub enum Mode {
     DryRun,
     /// Plan, report and apply what the guard lets pass.
     Enforce,
-}
-
-/// When a policy runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    /// A five-field cron expression or a nickname such as `@daily`; None: only when it is started by hand.
-    pub expression: Option<Arc<str>>,
-    /// The IANA time zone in which the expression is read.
-    pub time_zone: Arc<str>,
 }
 
 /// The repositories that a policy names: nothing matches unless it is written.

@@ -13,14 +13,15 @@ use crate::config::scalar::split_hint;
 use crate::config::shape::POLICIES;
 use crate::model::{LockChange, RegistryName};
 use crate::policy::{
-    Action, Count, Delete, Grouping, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy, RepositoryFilter, Rule,
-    Schedule, Selector, TagPattern,
+    Action, Count, Delete, Expression, Grouping, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
+    RepositoryFilter, Rule, Schedule, Selector, TagPattern, Window, Windows,
 };
+use jiff::tz::TimeZone;
 
 /// Longest name of a policy or rule, in characters: it is a metric label and a column of tables.
 const NAME_MAX_LENGTH: usize = 63;
-/// The nicknames of schedules.
-const NICKNAMES: [&str; 7] = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"];
+/// Most windows of `not_during`: more is a calendar, not a policy.
+const WINDOWS_MAX: usize = 50;
 
 /// Where each name was first used.
 type Taken = BTreeMap<String, String>;
@@ -119,49 +120,52 @@ fn registries(context: &mut Context<'_>, policy: &Item, object: &Object, known: 
     known.names.iter().filter(named).cloned().collect()
 }
 
-fn schedule(context: &mut Context<'_>, object: &Object) -> Schedule {
-    let expression = object.get("schedule").and_then(|item| {
-        let text = item.as_text()?;
-        if let Err(complaint) = check_schedule(text) {
-            context.report(item, complaint);
+/// None when the policy has no schedule, or a bad one, which has been reported.
+fn schedule(context: &mut Context<'_>, object: &Object) -> Option<Schedule> {
+    let zone = object.get("time_zone").map_or(Some(TimeZone::UTC), |item| time_zone(context, item));
+    let windows = windows(context, object);
+    let item = object.get("schedule")?;
+    match Expression::parse(item.as_text()?) {
+        Ok(expression) => Some(Schedule { expression, zone: zone?, windows: windows? }),
+        Err(error) => {
+            context.report(item, Complaint::new(error.what).hint(error.hint));
+            None
         }
-        Some(text.into())
-    });
-    let time_zone = object.get("time_zone").and_then(|item| {
-        let text = item.as_text()?;
-        match jiff::tz::TimeZone::get(text) {
-            Ok(zone) => Some(zone.iana_name().unwrap_or(text).into()),
-            Err(_) => {
-                let hint = "write an IANA name, such as Europe/Berlin or UTC";
-                context.report(item, Complaint::new(format!("{text:?} is not a known time zone")).hint(hint));
-                None
-            }
-        }
-    });
-    Schedule { expression, time_zone: time_zone.unwrap_or_else(|| "UTC".into()) }
+    }
 }
 
-/// The outer form only: the ranges of the fields are the scheduler's knowledge.
-fn check_schedule(text: &str) -> Result<(), Complaint> {
-    let complaint = |why: String| Complaint::new(format!("{text:?} is not a schedule: {why}"));
-    let example = "write \"0 3 * * *\" (minute, hour, day, month, weekday), or @daily";
-    if text.starts_with('@') {
-        if NICKNAMES.contains(&text) {
-            return Ok(());
+fn time_zone(context: &mut Context<'_>, item: &Item) -> Option<TimeZone> {
+    let text = item.as_text()?;
+    let zone = TimeZone::get(text).ok();
+    if zone.is_none() {
+        let hint = "write an IANA name, such as Europe/Berlin or UTC";
+        context.report(item, Complaint::new(format!("{text:?} is not a known time zone")).hint(hint));
+    }
+    zone
+}
+
+fn windows(context: &mut Context<'_>, object: &Object) -> Option<Windows> {
+    let read = |text: &str| Window::parse(text).map_err(|error| Complaint::new(error.what).hint(error.hint));
+    let single = object.get("between").map(std::slice::from_ref).unwrap_or_default();
+    let items = object.items("not_during");
+    if let (true, Some(item)) = (WINDOWS_MAX < items.len(), object.get("not_during")) {
+        let complaint = Complaint::new(format!("`not_during` has more than {WINDOWS_MAX} windows"));
+        context.report(item, complaint.hint("join windows that touch, or say when runs may begin with `between`"));
+        return None;
+    }
+    let between = patterns(context, single, read);
+    let not_during = patterns(context, items, read);
+    // A bad window has been reported; what the others leave would be a guess.
+    if between.len() < single.len() || not_during.len() < items.len() {
+        return None;
+    }
+    match Windows::new(between.into_iter().next(), not_during) {
+        Ok(windows) => Some(windows),
+        Err(error) => {
+            let item = object.get("not_during").or_else(|| object.get("between"))?;
+            context.report(item, Complaint::new(error.what).hint(error.hint));
+            None
         }
-        return Err(
-            complaint("the nickname is not known".to_owned()).hint(format!("write one of {}, or five fields", NICKNAMES.join(", ")))
-        );
-    }
-    let fields = text.split_ascii_whitespace().count();
-    if fields != 5 {
-        let hint = if fields == 6 { "there is no field for seconds; leave the first one out" } else { example };
-        return Err(complaint(format!("it has {fields} fields, not five")).hint(hint));
-    }
-    let good = |character: char| character.is_ascii_alphanumeric() || "*/,-? \t".contains(character);
-    match text.chars().find(|character| !good(*character)) {
-        Some(character) => Err(complaint(format!("{character:?} has no meaning in it")).hint(example)),
-        None => Ok(()),
     }
 }
 

@@ -108,6 +108,8 @@ pub(super) const HABITS: &[(&str, &str)] = &[
     ("cron", "write `schedule`"),
     ("tz", "write `time_zone`"),
     ("timezone", "write `time_zone`"),
+    ("window", "write `between` or `not_during`"),
+    ("blackout", "write `not_during`"),
     ("max_age", "write `older_than`"),
     ("age", "write `older_than`"),
     ("ago", "write `older_than`"),

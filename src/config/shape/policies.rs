@@ -18,7 +18,11 @@ static EXCEPTION: Format = Format { name: "pattern", pattern: None };
 static GROUP: Format = Format { name: "`major`, `minor` or capture name", pattern: Some("^[A-Za-z_][A-Za-z0-9_]*$") };
 static CRON: Format = Format {
     name: "cron expression",
-    pattern: Some("^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\\s*[0-9A-Za-z*/,?-]+(\\s+[0-9A-Za-z*/,?-]+){4}\\s*)$"),
+    pattern: Some("^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\\s*[0-9A-Za-z*/,-]+(\\s+[0-9A-Za-z*/,-]+){4}\\s*)$"),
+};
+static WINDOW: Format = Format {
+    name: "window",
+    pattern: Some("^\\s*([A-Za-z]{3}([-,][A-Za-z]{3})*|([A-Za-z]{3}([-,][A-Za-z]{3})*\\s+)?[0-9]{1,2}:[0-9]{2}-[0-9]{1,2}:[0-9]{2})\\s*$"),
 };
 static TIME_ZONE: Format = Format { name: "IANA time zone", pattern: None };
 
@@ -71,8 +75,22 @@ static POLICY: Shape = Shape {
             name: "time_zone",
             kind: Kind::Text(&TIME_ZONE),
             presence: Default("UTC"),
-            doc: "The time zone in which the schedule is read.",
+            doc: "The time zone in which the schedule and the windows are read.",
             example: "Europe/Berlin",
+        },
+        Key {
+            name: "between",
+            kind: Kind::Text(&WINDOW),
+            presence: Optional,
+            doc: "Scheduled runs begin only in this window; what came outside of it is run once when it opens.",
+            example: "22:00-05:00",
+        },
+        Key {
+            name: "not_during",
+            kind: Kind::Texts(&WINDOW),
+            presence: Optional,
+            doc: "Scheduled runs do not begin in any of these windows; what came there is run once afterwards.",
+            example: "[\"Mon-Fri 08:00-18:00\"]",
         },
         Key {
             name: "repositories",
@@ -88,7 +106,7 @@ static POLICY: Shape = Shape {
     ],
     one_of: &[],
     any_of: &[],
-    needs: &[],
+    needs: &[("between", &["schedule"]), ("not_during", &["schedule"])],
 };
 
 static REPOSITORIES: Shape = Shape {

@@ -364,13 +364,12 @@ policies:
                = hint: write `dry-run` (plan and report) or `enforce` (plan, report and
                        apply)
 
-            ci.yaml:16:15: error: "@every 1h" is not a schedule: the nickname is not known
+            ci.yaml:16:15: error: "@every 1h" is not a schedule: @every counts from the start of the program
                |
             16 |     schedule: "@every 1h"
                |               ^^^^^^^^^^^
                = at policies[1].schedule
-               = hint: write one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly,
-                       @annually, or five fields
+               = hint: write times, such as "0 * * * *" for every hour
 
             ci.yaml:18:12: error: `rules` is an empty list
                |
@@ -410,6 +409,87 @@ policies:
                = hint: write at least one, beginning with `- name: …`
 
             20 problems in 1 file
+        "#]],
+    );
+}
+
+#[test]
+fn windows_and_schedules_hold_together() {
+    policies(
+        r#"version: 1
+policies:
+  - name: a
+    mode: dry-run
+    schedule: "0 24 * * *"
+    between: 22:00-22:00
+    not_during: ["Mon-Fri 8-18", "Sat"]
+    repositories: { include: "**" }
+    rules: [{ name: a, keep: { untagged: true } }]
+  - name: b
+    mode: dry-run
+    schedule: 0 3 30 2 *
+    between: 22:00-05:00
+    not_during: 21:00-06:00
+    repositories: { include: "**" }
+    rules: [{ name: a, keep: { untagged: true } }]
+  - name: c
+    mode: dry-run
+    between: 22:00-05:00
+    blackout: Sat
+    repositories: { include: "**" }
+    rules: [{ name: a, keep: { untagged: true } }]
+"#,
+        expect![[r#"
+            ci.yaml:5:15: error: "0 24 * * *" is not a schedule: in the hour field, 24 is not from 0 to 23
+              |
+            5 |     schedule: "0 24 * * *"
+              |               ^^^^^^^^^^^^
+              = at policies[0].schedule
+              = hint: write 0 to 23, or * for any
+
+            ci.yaml:6:14: error: "22:00-22:00" is not a window: it begins where it ends
+              |
+            6 |     between: 22:00-22:00
+              |              ^^^^^^^^^^^
+              = at policies[0].between
+              = hint: write 00:00-24:00 for whole days, or another end
+
+            ci.yaml:7:18: error: "Mon-Fri 8-18" is not a window: "8" is not a time such as 22:00
+              |
+            7 |     not_during: ["Mon-Fri 8-18", "Sat"]
+              |                  ^^^^^^^^^^^^^^
+              = at policies[0].not_during[0]
+              = hint: write "22:00-05:00", "Mon-Fri 08:00-18:00" or "Sat-Sun"
+
+            ci.yaml:12:15: error: "0 3 30 2 *" is not a schedule: it never comes: none of its months has a day 30
+               |
+            12 |     schedule: 0 3 30 2 *
+               |               ^^^^^^^^^^
+               = at policies[1].schedule
+               = hint: write a day that its months have, such as 28
+
+            ci.yaml:14:17: error: `between` and `not_during` leave no time in which a run could begin
+               |
+            14 |     not_during: 21:00-06:00
+               |                 ^^^^^^^^^^^
+               = at policies[1].not_during
+               = hint: shorten `not_during`, or leave `schedule` out to run by hand only
+
+            ci.yaml:19:14: error: `between` has no meaning without `schedule`
+               |
+            19 |     between: 22:00-05:00
+               |              ^^^^^^^^^^^
+               = at policies[2].between
+               = hint: write `schedule` beside it, or leave it out
+
+            ci.yaml:20:5: error: `policy` has no key `blackout`
+               |
+            20 |     blackout: Sat
+               |     ^^^^^^^^
+               = at policies[2].blackout
+               = hint: write `not_during`
+
+            7 problems in 1 file
         "#]],
     );
 }

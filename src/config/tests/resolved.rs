@@ -41,8 +41,8 @@ fn the_example_of_the_language_is_valid() {
     let configuration = resolve(EVERYTHING);
     let [policy] = configuration.policies.as_slice() else { panic!("one policy") };
     assert_eq!((&*policy.name, policy.mode, &*policy.origin), ("ci-images", Mode::DryRun, "ci.yaml:4"));
-    assert_eq!(policy.schedule.expression.as_deref(), Some("0 3 * * *"));
-    assert_eq!(&*policy.schedule.time_zone, "Europe/Berlin");
+    let schedule = policy.schedule.as_ref().expect("a schedule");
+    assert_eq!((schedule.expression.as_str(), schedule.zone.iana_name()), ("0 3 * * *", Some("Europe/Berlin")));
     assert_eq!(policy.limits, Limits { max_delete_percent: 20, ..Limits::default() });
     let name = |text| RepositoryName::parse(text).expect("a name");
     assert!(policy.names(&policy.registries[0], &name("team-a/web")));
@@ -223,10 +223,22 @@ fn everything_else_that_rules_can_say_is_resolved() {
 }
 
 #[test]
+fn windows_are_read_with_the_schedule_and_its_zone() {
+    let text = with_rules("- { name: a, keep: { untagged: true } }")
+        + "    schedule: \"@hourly\"\n    time_zone: America/New_York\n    between: 22:00-05:00\n    not_during: Sat-Sun\n";
+    let configuration = resolve(&text);
+    let schedule = configuration.policies[0].schedule.as_ref().expect("a schedule");
+    let allows = |instant: &str| schedule.allows(instant.parse().expect("an instant")).map_err(|closed| closed.to_string());
+    assert_eq!(allows("2026-01-06T04:00:00Z"), Ok(()));
+    assert_eq!(allows("2026-01-05T22:00:00Z"), Err("runs begin only between 22:00-05:00".to_owned()));
+    assert_eq!(allows("2026-01-04T04:00:00Z"), Err("no run begins during Sat-Sun".to_owned()));
+}
+
+#[test]
 fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
     let configuration = resolve(&with_rules("- { name: a, keep: { tags: { glob: [a] } } }"));
     let policy = &configuration.policies[0];
-    assert_eq!((policy.limits, policy.schedule.expression.as_ref(), &*policy.schedule.time_zone), (Limits::default(), None, "UTC"));
+    assert_eq!((policy.limits, policy.schedule.as_ref()), (Limits::default(), None));
     let promised = crate::config::shape::POLICIES.tree().into_iter().find(|shape| shape.name == "limits").expect("the limits");
     let written: Vec<String> = promised
         .keys
