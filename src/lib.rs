@@ -8,6 +8,7 @@ pub mod acr;
 pub mod config;
 pub mod state;
 pub mod telemetry;
+pub mod daemon;
 pub mod cli;
 
 pub mod emulator;

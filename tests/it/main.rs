@@ -14,6 +14,7 @@ mod leash;
 mod oracle;
 mod recordings;
 mod scenarios;
+mod schedule;
 mod stage;
 mod support;
 mod transport;

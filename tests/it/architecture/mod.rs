@@ -23,7 +23,9 @@ use May::{Use, UseAnything};
 const LAYERS: &[(&str, May)] = &[
     ("clock", Use(&[])),
     ("model", Use(&[])),
-    ("policy", Use(&["model"])),
+    ("policy", Use(&["model", "policy::schedule"])),
+    // A layer of its own, because it alone knows how `cron` thinks of time.
+    ("policy::schedule", Use(&[])),
     ("pipeline::evaluate", Use(&["model", "policy"])),
     ("pipeline::plan", Use(&["model", "policy", "pipeline::evaluate"])),
     ("pipeline::guard", Use(&["model", "policy", "pipeline::evaluate", "pipeline::plan"])),
@@ -53,13 +55,23 @@ const LAYERS: &[(&str, May)] = &[
     ("telemetry", Use(&[])),
     // Nothing of ours, so that one misreading of the registry's ways cannot make both sides of a test agree.
     ("emulator", Use(&[])),
+    ("daemon::schedule", Use(&["policy"])),
     ("daemon", UseAnything),
     ("serve", UseAnything),
     ("cli", UseAnything),
 ];
 
 /// A function from values to a value, nothing else: what decides about deletion must give the same answer always.
-const PURE: &[&str] = &["model", "policy", "pipeline::evaluate", "pipeline::plan", "pipeline::guard", "pipeline::report"];
+const PURE: &[&str] = &[
+    "model",
+    "policy",
+    "policy::schedule",
+    "pipeline::evaluate",
+    "pipeline::plan",
+    "pipeline::guard",
+    "pipeline::report",
+    "daemon::schedule",
+];
 
 /// What a pure module must not mention, and what to do instead.
 const IMPURE: &[(&str, &str)] = &[
@@ -86,6 +98,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("serde_yaml", &["config"]),
     ("prometheus", &["telemetry"]),
     ("rusqlite", &["state"]),
+    ("cron", &["policy::schedule"]),
+    ("chrono", &["policy::schedule"]),
 ];
 
 /// What only some modules say, in strings: the emulator answers what the client asks.

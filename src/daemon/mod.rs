@@ -1,0 +1,3 @@
+//! The daemon: runs every policy at its time.
+
+pub mod schedule;
