@@ -11,7 +11,7 @@ use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
 use retaind::policy::{
     Action, Age, Count, Delete, Grouping, Images, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
-    RepositoryFilter, Rule, Schedule, Selector, TagPattern,
+    RepositoryFilter, Rule, Selector, TagPattern,
 };
 
 /// The most manifests of a world: enough for an index of an index, a chain of referrers and two bystanders.
@@ -357,7 +357,7 @@ pub(crate) fn policy(place: usize, mode: Mode, rules: Vec<Rule>, limits: Limits)
         name: format!("policy-{place}").into(),
         registries: vec![RegistryName::parse("a").expect("a name")],
         mode,
-        schedule: Schedule { expression: None, time_zone: "UTC".into() },
+        schedule: None,
         repositories: RepositoryFilter { include: vec![everything()], exclude: Vec::new() },
         rules,
         limits,
