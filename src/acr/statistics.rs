@@ -93,10 +93,9 @@ impl Statistics {
         }
     }
 
-    /// Whether the registry has accepted the credential: it answered something other than a token with success.
+    /// Whether the registry has accepted the credential: it gave a token, or answered without one.
     pub fn signed_in(&self) -> bool {
-        let is_token = |operation: &Operation| matches!(operation, Operation::ExchangeToken | Operation::GetToken);
-        self.attempts.keys().any(|(operation, status)| !is_token(operation) && *status == Some(200))
+        self.attempts.keys().any(|(_, status)| *status == Some(200))
     }
 
     /// All attempts of an operation.

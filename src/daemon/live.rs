@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::acr::{Client, Statistics};
+use crate::acr::{Client, Failure, Statistics};
 use crate::clock::Clock;
-use crate::config::{Configuration, Registry};
+use crate::config::Configuration;
 use crate::model::RegistryName;
 use crate::pipeline::apply::{Brakes, pause_file};
 use crate::pipeline::guard::Circumstances;
@@ -23,9 +23,7 @@ use crate::telemetry::{Finished, Loaded, LoadedPolicy, Metrics, RunEnd, SeriesKe
 
 use super::run::{self, Begun, Ended};
 use super::schedule::{Job, decide, next_start};
-use super::{HEARTBEAT, Reloaded, Running};
-
-type Connect = Box<dyn Fn(&Registry) -> Result<Client, String> + Send + Sync>;
+use super::{Connect, HEARTBEAT, Reloaded, Running};
 
 pub(super) struct Live {
     configuration: Arc<Configuration>,
@@ -247,7 +245,12 @@ impl Live {
             let unchanged = before.is_some_and(|before| before.registries.contains(registry));
             let kept = if unchanged { old.remove(&registry.name) } else { None };
             match kept.map_or_else(|| (self.connect)(registry).map(|client| (client, Statistics::default())), Ok) {
-                Ok(client) => drop(self.clients.insert(registry.name.clone(), client)),
+                Ok(client) => {
+                    if client.1 == Statistics::default() {
+                        self.tasks.spawn(sign_in(client.0.clone()));
+                    }
+                    self.clients.insert(registry.name.clone(), client);
+                }
                 Err(why) => error!(registry = %registry.name, "{why}"),
             }
         }
@@ -357,6 +360,17 @@ impl Live {
             (None, false) => String::new(),
         };
         format!("{} policies, {} running{held}", self.known.len(), self.running.len())
+    }
+}
+
+/// Asks for something small, so that a wrong credential is told at the start and not with the first run at night.
+async fn sign_in(client: Client) {
+    let catalog = client.list_repositories(1).next_page().await;
+    // Scope-map tokens cannot list the catalog, and need not.
+    if let Err(error) = catalog.map(drop)
+        && !matches!(error.failure, Failure::Forbidden { .. })
+    {
+        warn!(registry = %client.registry(), "{error}");
     }
 }
 

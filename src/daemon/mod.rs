@@ -43,6 +43,9 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// Ended runs that wait to be noted; there are never more than policies.
 const ENDED_MAX: usize = 64;
 
+/// Makes a client of a registry, or says in a sentence why it cannot.
+pub type Connect = Box<dyn Fn(&Registry) -> Result<Client, String> + Send + Sync>;
+
 /// What the daemon is made of.
 pub struct Daemon {
     /// The settings file.
@@ -53,8 +56,8 @@ pub struct Daemon {
     pub state: State,
     /// The time.
     pub clock: Clock,
-    /// Makes a client of a registry, or says in a sentence why it cannot.
-    pub connect: Box<dyn Fn(&Registry) -> Result<Client, String> + Send + Sync>,
+    /// Makes the clients.
+    pub connect: Connect,
     /// Where health, metrics and status are served.
     pub listener: TcpListener,
     /// Spreads starts, and keeps those of several daemons apart.
