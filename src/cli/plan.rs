@@ -62,7 +62,7 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
 }
 
 fn shown(arguments: &PlanArguments, acting: &Policy, decisions: &Decisions<'_>, circumstances: &Circumstances) -> String {
-    let judgement = guard::judge(decisions.plan.clone(), &acting.limits, circumstances);
+    let judgement = guard::judge(&decisions.plan, &acting.limits, circumstances);
     let decided = decisions.decided(acting, &judgement.refusals);
     match arguments.output {
         PlanOutput::Text => plan_as_text(&decided, if arguments.all { Detail::Everything } else { Detail::Changes }),

@@ -12,6 +12,8 @@ pub mod guard;
 pub mod apply;
 pub mod report;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::acr::{self, Client};
@@ -102,11 +104,11 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
 
     let mut decision = decide(&inventory, policies, acting, now);
     if let Some(agreed) = agreed {
-        agreed.restrict(&mut decision.plan);
+        agreed.restrict(Arc::make_mut(&mut decision.plan));
     }
     let findings = decision.findings(now);
     let circumstances = Circumstances { clock_difference: client.clock_offset(), findings, ..circumstances.clone() };
-    let Judgement { approved, refusals } = guard::judge(decision.plan.clone(), &acting.limits, &circumstances);
+    let Judgement { approved, refusals } = guard::judge(&decision.plan, &acting.limits, &circumstances);
     tell(&Told::Planned(&decision.decided(acting, &refusals)));
 
     let record = begin(run, &decision.plan, now)?;
@@ -142,7 +144,7 @@ pub struct Decisions<'a> {
     /// The repositories that the policy names, with their verdicts.
     pub repositories: Vec<DecidedRepository<'a>>,
     /// What would be done.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
 }
 
 /// Decides: evaluates every repository that the policy names and puts what goes into steps. Pure.
@@ -166,7 +168,7 @@ pub fn decide<'a>(inventory: &'a Inventory, policies: &'a [Policy], acting: &Pol
         repositories.push(DecidedRepository { repository, policies: naming, acting: place, evaluation });
     }
     let (registry, policy) = (inventory.registry.clone(), acting.name.clone());
-    Decisions { repositories, plan: Plan { registry, policy, taken_at: inventory.taken_at, now, repositories: plans } }
+    Decisions { repositories, plan: Arc::new(Plan { registry, policy, taken_at: inventory.taken_at, now, repositories: plans }) }
 }
 
 impl<'a> Decisions<'a> {

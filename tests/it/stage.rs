@@ -218,7 +218,7 @@ impl Stage {
         assert!(findings.is_empty(), "the audit finds: {findings:?}");
         let circumstances =
             Circumstances { journal_is_kept: true, clock_difference: client.clock_offset(), findings, ..Circumstances::default() };
-        let judgement = guard::judge(decisions.plan.clone(), &acting.limits, &circumstances);
+        let judgement = guard::judge(&decisions.plan, &acting.limits, &circumstances);
         let decided = decisions.decided(acting, &judgement.refusals);
         Ok(Planned {
             text: report::plan_as_text(&decided, detail),

@@ -1,6 +1,6 @@
 //! Who needs whom: from what stays on its own account to everything that must stay with it, and from what goes to what goes along.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::graph::Hold;
 use super::verdict::{BitSet, Reason};
@@ -12,8 +12,8 @@ pub(super) struct Fate {
     goes: BitSet,
     /// Images that something describing them on its own account pins, with all their tags.
     pinned: BitSet,
-    /// Why a manifest stays or goes that has no reason of its own.
-    causes: Vec<Option<Reason>>,
+    /// Why a manifest stays or goes that has no reason of its own. Few have a cause where most images are single manifests.
+    causes: HashMap<u32, Reason>,
 }
 
 impl Fate {
@@ -25,12 +25,8 @@ impl Fate {
     /// 5. What neither reaches stays, and from there again as in 2 to 4.
     pub(super) fn of(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned_tags: &BitSet) -> Self {
         let manifests = view.contents.manifests().len();
-        let mut fate = Self {
-            stays: BitSet::new(manifests),
-            goes: BitSet::new(manifests),
-            pinned: BitSet::new(manifests),
-            causes: vec![None; manifests],
-        };
+        let mut fate =
+            Self { stays: BitSet::new(manifests), goes: BitSet::new(manifests), pinned: BitSet::new(manifests), causes: HashMap::new() };
         let mut condemned = Vec::new();
         let mut queue = VecDeque::new();
         for manifest in view.places() {
@@ -53,7 +49,7 @@ impl Fate {
             }
             for manifest in &queue {
                 fate.stays.insert(*manifest as usize);
-                fate.causes[*manifest as usize] = Some(Reason::Circle);
+                fate.causes.insert(*manifest, Reason::Circle);
             }
             if queue.is_empty() {
                 fate.pin_subjects(view);
@@ -68,7 +64,7 @@ impl Fate {
         let mut pinned = Vec::new();
         for manifest in self.stays.iter().filter(|manifest| !view.is_ghost(*manifest)) {
             let holders = view.graph.holders_of(manifest);
-            let on_own_account = self.causes[manifest as usize].is_none();
+            let on_own_account = !self.causes.contains_key(&manifest);
             let held_otherwise = |subject: u32| holders.iter().any(|end| end.manifest != subject && self.stays(end.manifest));
             pinned.extend(holders.iter().filter_map(|end| match end.hold {
                 Hold::Child => None,
@@ -88,7 +84,7 @@ impl Fate {
     fn follow_what_stays(&mut self, view: &View<'_>, mut queue: VecDeque<u32>) {
         while let Some(manifest) = queue.pop_front() {
             // A ghost blocks nothing.
-            let on_own_account = self.causes[manifest as usize].is_none() && !view.is_ghost(manifest);
+            let on_own_account = !self.causes.contains_key(&manifest) && !view.is_ghost(manifest);
             let down = view.graph.held_by(manifest).iter().map(|end| {
                 let reason = match end.hold {
                     Hold::Child => Reason::ChildOf(manifest),
@@ -107,7 +103,7 @@ impl Fate {
             for (next, reason) in down.chain(up) {
                 if !self.stays.contains(next as usize) {
                     self.stays.insert(next as usize);
-                    self.causes[next as usize] = Some(reason);
+                    self.causes.insert(next, reason);
                     queue.push_back(next);
                 }
             }
@@ -125,7 +121,7 @@ impl Fate {
                 let place = end.manifest as usize;
                 if !self.stays.contains(place) && !self.goes.contains(place) {
                     self.goes.insert(place);
-                    self.causes[place] = Some(Reason::WithRoot(root));
+                    self.causes.insert(end.manifest, Reason::WithRoot(root));
                     queue.push_back((end.manifest, root));
                 }
             }
@@ -147,12 +143,12 @@ impl Fate {
 
     /// Whether the manifest stays or goes because of another.
     pub(super) fn is_derived(&self, manifest: u32) -> bool {
-        self.causes[manifest as usize].is_some()
+        self.causes.contains_key(&manifest)
     }
 
     /// Because of which other. Asked of derived manifests and of companions of what goes.
     pub(super) fn cause(&self, manifest: u32) -> Reason {
-        self.causes[manifest as usize].unwrap_or(Reason::WithManifest)
+        self.causes.get(&manifest).copied().unwrap_or(Reason::WithManifest)
     }
 }
 

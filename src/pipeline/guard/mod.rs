@@ -3,6 +3,7 @@
 mod trim;
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -45,7 +46,7 @@ pub struct Judgement {
 /// A plan that passed the guard. There is no other way to make one, and `apply` takes nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovedPlan {
-    plan: Plan,
+    plan: Arc<Plan>,
     hash: PlanHash,
 }
 
@@ -119,21 +120,23 @@ impl Share {
 /// Nothing at all is applied while deleting is paused, the clocks differ or the journal is not kept. A repository with a finding or
 /// over its share is left out. A run over `max_deletes` or over its share is refused as a whole, or trimmed to its oldest images
 /// when the policy says `on_limit: oldest_first`; a person can accept exactly this plan by its hash.
-pub fn judge(plan: Plan, limits: &Limits, circumstances: &Circumstances) -> Judgement {
+///
+/// What passes whole is shared, not copied: a plan can be as large as the repository.
+pub fn judge(plan: &Arc<Plan>, limits: &Limits, circumstances: &Circumstances) -> Judgement {
     let mut refusals = blockers(circumstances);
     if !refusals.is_empty() {
         return Judgement { approved: None, refusals };
     }
     let hash = plan.hash();
     let accepted = circumstances.accepted.as_deref().is_some_and(|text| hash.is(text));
-    let mut plan = without_findings(plan, &circumstances.findings, &mut refusals);
+    let mut plan = without_findings(Arc::clone(plan), &circumstances.findings, &mut refusals);
     if !accepted {
         plan = match limits.on_limit {
             OnLimit::Refuse => match within_limits(plan, limits, &mut refusals) {
                 Some(plan) => plan,
                 None => return Judgement { approved: None, refusals },
             },
-            OnLimit::OldestFirst => trim::to_limits(plan, limits, &mut refusals),
+            OnLimit::OldestFirst => Arc::new(trim::to_limits(Arc::unwrap_or_clone(plan), limits, &mut refusals)),
         };
     }
     let approved = (!plan.is_empty()).then_some(ApprovedPlan { plan, hash });
@@ -154,10 +157,10 @@ fn blockers(circumstances: &Circumstances) -> Vec<Refusal> {
     refusals
 }
 
-fn without_findings(mut plan: Plan, findings: &[(RepositoryName, Vec<Finding>)], refusals: &mut Vec<Refusal>) -> Plan {
+fn without_findings(mut plan: Arc<Plan>, findings: &[(RepositoryName, Vec<Finding>)], refusals: &mut Vec<Refusal>) -> Arc<Plan> {
     for (name, findings) in findings.iter().filter(|(_, findings)| !findings.is_empty()) {
         refusals.extend(findings.iter().map(|finding| Refusal::Audit(name.clone(), finding.clone())));
-        plan.repositories.iter_mut().filter(|repository| repository.name == *name).for_each(do_nothing);
+        Arc::make_mut(&mut plan).repositories.iter_mut().filter(|repository| repository.name == *name).for_each(do_nothing);
     }
     plan
 }
@@ -168,17 +171,21 @@ fn do_nothing(repository: &mut RepositoryPlan) {
     }
 }
 
-fn within_limits(mut plan: Plan, limits: &Limits, refusals: &mut Vec<Refusal>) -> Option<Plan> {
+fn within_limits(mut plan: Arc<Plan>, limits: &Limits, refusals: &mut Vec<Refusal>) -> Option<Arc<Plan>> {
     let (mut images, mut going) = (0, 0);
-    for repository in &mut plan.repositories {
+    let mut over = Vec::new();
+    for (place, repository) in plan.repositories.iter().enumerate() {
         let Decision::Steps(steps) = &repository.decision else { continue };
         images += steps.images;
         if let Some(share) = Share::exceeded(steps.images_going, steps.images, limits.max_delete_percent) {
             refusals.push(Refusal::RepositoryShare(repository.name.clone(), share));
-            do_nothing(repository);
+            over.push(place);
         } else {
             going += steps.images_going;
         }
+    }
+    for place in over {
+        do_nothing(&mut Arc::make_mut(&mut plan).repositories[place]);
     }
     let planned = plan.steps().map(|(_, steps)| steps.removals()).sum();
     if limits.max_deletes < planned {
