@@ -109,6 +109,53 @@ async fn what_a_push_since_the_plan_needs_stays() {
     check_push("a companion", "repository app\n  image new companion one .sig", "one", &["kept", "mixed", "new", "one"]).await;
 }
 
+const DESCRIBED: &str = "
+now 2026-06-01T00:00:00Z
+repository app
+  image signed tags pr-1  age 90d
+  artifact sbom       subject signed  type application/spdx+json  age 90d
+  artifact signature  subject sbom    type application/vnd.example.signature  age 90d
+  image other  tags pr-2  age 80d
+";
+
+/// Something happens to what describes an image right before the image is deleted: the registry would delete both, so both stay.
+async fn check_referrer(what: &str, change: impl FnOnce(&Emulator, Digest) + Send + 'static, said: impl FnOnce(&str) -> String) {
+    let stage = Stage::new(DESCRIBED, POLICIES);
+    let (signed, signature) = (stage.digest("app", "signed"), stage.digest("app", "signature"));
+    before(&stage, 1, reread(signed), move |emulator| change(emulator, signature));
+    let ran = stage.run("ci").await;
+    assert_eq!(left(&stage), ["sbom", "signature", "signed"], "{what}\n{}", ran.said);
+    assert_eq!(outcomes(&stage, &ran, "signed"), [Outcome::Skipped(said(&signature.short()))], "{what}");
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_registry_would_delete_along_is_looked_at_before() {
+    check_referrer(
+        "it is locked",
+        |emulator, signature| emulator.lock_manifest("app", signature, Locks::NO_DELETE).expect("the manifest"),
+        |signature| format!("@{signature} would go with it, and of that holds: it was locked since the listing"),
+    )
+    .await;
+    check_referrer(
+        "it is tagged",
+        |emulator, signature| emulator.move_tag("app", "audit", signature).expect("the manifest"),
+        |signature| format!("@{signature} would go with it, and of that holds: it was tagged audit since the listing"),
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_describes_an_image_and_is_needed_by_a_push_keeps_the_image() {
+    let stage = Stage::new(DESCRIBED, POLICIES);
+    before(&stage, 2, look_at_repository(), |emulator| {
+        drop(emulator.seed("repository app\n  index new of signature tags new").expect("a drawing"));
+    });
+    let ran = stage.run("ci").await;
+    assert_eq!(left(&stage), ["new", "sbom", "signature", "signed"], "{}", ran.said);
+    stage.account();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_child_that_a_new_index_took_while_its_old_one_was_deleted_stays() {
     let stage = Stage::new(APP, POLICIES);
