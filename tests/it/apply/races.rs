@@ -3,10 +3,11 @@
 use http::Method;
 use retaind::emulator::{Digest, Emulator, Locks};
 use retaind::pipeline::apply::{Outcome, StepKind};
+use retaind::pipeline::report;
 use retaind::state::{Outcome as JournalOutcome, RunOutcome};
 
 use super::{APP, POLICIES, before, deletion, finish, is, left, look_at_repository, outcomes, reread, stopped};
-use crate::stage::Stage;
+use crate::stage::{How, Stage};
 
 /// Something happens to the image `two` between the plan and its deletion: it stays, the others go.
 async fn check_race(what: &str, change: impl FnOnce(&Emulator, Digest) + Send + 'static, said: &str) {
@@ -235,5 +236,21 @@ policies:
         ran.said
     );
     assert!(stage.emulator.render().contains("mixed locked delete tags 1.1 (locked delete), pr-4\n"), "{}", stage.emulator.render());
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_a_person_agreed_to_is_never_more_than_what_was_shown() {
+    let policies = POLICIES.replace("older_than: 14d", "older_than: 1h").replace("keep_at_least: 0", "keep_at_least: 0, min_age: 1h");
+    let stage = Stage::new(&format!("{DESCRIBED}  image third tags pr-3 age 70d\n"), &policies);
+    let saved = report::plan_from_json(&stage.plan_again("ci").await.json).expect("a plan");
+    // Nobody agreed to the new name, nor to the new SBOM, which would go with its image.
+    stage.emulator.move_tag("app", "pr-new", stage.digest("app", "other")).expect("the image");
+    stage.emulator.seed("repository app\n  artifact more subject signed type application/spdx+json").expect("a drawing");
+    stage.hands.turn(2 * 60 * 60);
+    let how = How { agreed: Some(&saved), ..How::default() };
+    let ran = stage.try_run("ci", how).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(left(&stage), ["more", "other", "sbom", "signature", "signed"], "{}", ran.said);
+    assert!(!ran.ended.refused, "{}", ran.said);
     stage.account();
 }
