@@ -10,7 +10,7 @@ use crate::model::{Digest, LockChange, Locks, RepositoryName, TagName};
 use crate::state::{Intent, IntentId, Outcome as JournalOutcome, StateError, Verb};
 
 use super::super::plan::{DeleteStep, ExpectedTag, LockStep, Steps, UntagStep};
-use super::recover::manifest_outcome;
+use super::recover::{manifest_outcome, tag_outcome};
 use super::{Application, Outcome, StepKind, StepReport, Stopped, probe};
 
 /// So many steps in a row may fail before the repository is left to the next run.
@@ -232,7 +232,7 @@ impl<'a> Worker<'a> {
             match client.delete_tag(self.name, &step.tag.name).await {
                 Ok(deleted) => deleted_asked(deleted),
                 Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
-                    self.resolved(manifest_outcome(client.get_tag(self.name, &step.tag.name).await.map(drop)), &error)
+                    self.resolved(tag_outcome(client.get_tag(self.name, &step.tag.name).await, step.digest), &error)
                 }
                 Err(error) => self.refused(&error),
             }
