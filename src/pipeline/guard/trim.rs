@@ -33,6 +33,9 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, refusals: &mut Vec<Refu
             continue;
         }
         let added = repository.added_by(root);
+        if repository.tears_apart(&added) {
+            continue;
+        }
         let cost = repository.cost(&added);
         if !cost.fits(run_max) || repository.images_max < cost.images {
             // It fits into no run; waiting for it would keep all younger ones for ever.
@@ -126,6 +129,15 @@ impl<'a> Repository<'a> {
             }
         }
         added
+    }
+
+    /// Whether something that stays for now holds what describes one of these: the registry deletes that with what it describes.
+    fn tears_apart(&self, added: &BTreeSet<Digest>) -> bool {
+        let mut waiting = added.iter().filter_map(|holder| self.waiting.get(holder)).flatten();
+        waiting.any(|step| {
+            let goes = added.contains(&step.digest) || self.chosen.contains(&step.digest);
+            !goes && step.subject.is_some_and(|subject| added.contains(&subject))
+        })
     }
 
     fn cost(&self, added: &BTreeSet<Digest>) -> Room {
