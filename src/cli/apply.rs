@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Configuration;
-use crate::pipeline::guard::PLAN_AGE_MAX;
+use crate::pipeline::guard::{PLAN_AGE_MAX, is_stale};
 use crate::pipeline::report::plan_from_json;
 
 use super::args::ApplyArguments;
@@ -14,7 +14,7 @@ pub(super) async fn apply(arguments: &ApplyArguments, clock: &Clock) -> Result<E
     let file = arguments.plan.display();
     let saved = plan_from_json(&open::read(&arguments.plan)?).map_err(|error| Failure::unusable(format!("{file}: {error}")))?;
     let refused = |said: String| Failure { end: End::Refused, said };
-    if PLAN_AGE_MAX < clock.now().duration_since(saved.taken_at) {
+    if is_stale(saved.taken_at, clock.now()) {
         return Err(refused(format!("{file} rests on a listing of {:.0}, more than {PLAN_AGE_MAX:#} ago; plan again", saved.taken_at)));
     }
     let acting = configuration.policies.iter().find(|policy| *policy.name == *saved.policy);

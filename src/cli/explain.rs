@@ -43,7 +43,7 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
             saved
         } else {
             let client = connect::client(registry, &clock)?;
-            let state = open::state_to_plan(&configuration.state)?;
+            let state = open::state_to_plan(&configuration.state, arguments.source.at)?;
             fresh = inventory::take(&Look { client, state, now }, std::slice::from_ref(&image.repository)).await?;
             &fresh
         };

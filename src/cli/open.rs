@@ -49,12 +49,13 @@ pub(super) fn brakes(settings: &StateSettings) -> Brakes {
     settings.dir.as_deref().map_or_else(Brakes::new, |dir| Brakes::with_pause_file(pause_file(dir)))
 }
 
-/// The state of a command that changes nothing. While another process owns the file, a copy serves: what this command learns is
-/// forgotten, what the other one knows is used.
-pub(super) fn state_to_plan(settings: &StateSettings) -> Result<State, StateError> {
+/// The state of a command that changes nothing. While another process owns the file, and with `--at`, a copy serves: what this command
+/// learns is forgotten, what the file knows is used. Seen at another time than now is not seen: an image would be untagged since then.
+pub(super) fn state_to_plan(settings: &StateSettings, at: Option<Timestamp>) -> Result<State, StateError> {
     match &settings.dir {
         Some(dir) => match State::open(dir) {
             Err(StateError::InUse { .. }) => State::copy_of(dir),
+            Ok(_) if at.is_some() => State::copy_of(dir),
             opened => opened,
         },
         None => {

@@ -28,7 +28,7 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
             )));
         }
     }
-    let state = if saved.is_some() { State::in_memory()? } else { open::state_to_plan(&configuration.state)? };
+    let state = if saved.is_some() { State::in_memory()? } else { open::state_to_plan(&configuration.state, arguments.source.at)? };
     let mut end = End::Done;
     for (place, (acting, registry)) in pairs.into_iter().enumerate() {
         let now = clock.now();

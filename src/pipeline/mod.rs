@@ -209,7 +209,13 @@ fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_
     let mut counts = RunCounts { kept: number(kept), planned: number(planned), ..RunCounts::default() };
     let refused = || refusals.first().map(|refusal| RunOutcome::Refused(refusal.to_string()));
     let Some(applied) = applied else {
-        let nothing_to_do = if acting.is_enforced() { RunOutcome::Applied } else { RunOutcome::Planned };
+        let nothing_to_do = if 0 < decision.incomplete() {
+            RunOutcome::Partial
+        } else if acting.is_enforced() {
+            RunOutcome::Applied
+        } else {
+            RunOutcome::Planned
+        };
         return (refused().filter(|_| acting.is_enforced()).unwrap_or(nothing_to_do), counts);
     };
     let done = applied.counts();
@@ -225,7 +231,7 @@ fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_
     let outcome = match stopped {
         Some(apply::Stopped::Asked) => RunOutcome::Interrupted("it was asked to stop".to_owned()),
         Some(stopped) => RunOutcome::Failed(stopped.to_string()),
-        None if 0 < done.skipped + done.failed => RunOutcome::Partial,
+        None if 0 < done.skipped + done.failed || 0 < decision.incomplete() => RunOutcome::Partial,
         None => refused().unwrap_or(RunOutcome::Applied),
     };
     (outcome, counts)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use jiff::SignedDuration;
 use retaind::emulator::{Credential, Emulator, Failure, Fault, Options, Permissions, Tls};
 use retaind::state::JournalFilter;
 use serde_json::Value;
@@ -334,6 +335,21 @@ async fn a_saved_listing_gives_the_plan_that_the_registry_gives() {
     let live = plan(&[]).await;
     assert_eq!(live["repositories"][0]["deletes"].as_array().map(Vec::len), Some(12), "{live}");
     assert_eq!(plan(&["--inventory", "listing.json"]).await, live);
+    assert_eq!(site.emulator.requests(), []);
+}
+
+/// What an image looked like at another time is a thought; had it been remembered, the next run would take it for an observation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_from_another_time_is_not_remembered() {
+    let dangling = policy("enforce", "").replace("tags: { glob: [\"pr-*\"] }, older_than: 14d", "untagged: true, older_than: 7d");
+    let site = Site::new(&dangling).await;
+    site.emulator.seed("repository app\n  image loose untagged age 90d\n").expect("a drawing");
+    let month_ago = site.emulator.now() - SignedDuration::from_hours(24 * 30);
+    site.run(&["plan", "--at", &month_ago.to_string()]).await.done();
+    site.run(&["explain", "app:1.0", "--at", &month_ago.to_string()]).await.done();
+    let before = site.left();
+    site.run(&["run", "--once"]).await.done();
+    assert_eq!(site.left(), before, "it is seen untagged for the first time");
     assert_eq!(site.emulator.requests(), []);
 }
 

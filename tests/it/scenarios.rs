@@ -86,6 +86,7 @@ scenarios! {
     limit_on_deletes
     limit_on_percent
     oldest_first
+    oldest_first_within_a_share
     locking_and_unlocking
     ghosts
     unreadable_manifests

@@ -1,7 +1,8 @@
 //! After a crash: intents without an outcome are resolved by reading the registry, never by assuming.
 
-use crate::acr::{self, Client, Failure};
+use crate::acr::{self, Client, Failure, TagProperties};
 use crate::clock::Clock;
+use crate::model::Digest;
 use crate::state::{OpenIntent, Outcome as JournalOutcome, State, StateError, Verb};
 
 /// Resolves what an earlier process left open in the journal. Returns how many intents were resolved; those that cannot be read now
@@ -23,13 +24,18 @@ pub async fn recover(client: &Client, state: &State, clock: &Clock) -> Result<us
 async fn outcome_of(client: &Client, intent: &OpenIntent) -> Option<JournalOutcome> {
     match (intent.verb, &intent.tag) {
         (Verb::DeleteManifest, _) => manifest_outcome(client.get_manifest_properties(&intent.repository, intent.digest).await.map(drop)),
-        (Verb::Untag, Some(tag)) => match client.get_tag(&intent.repository, tag).await {
-            // The tag that was to be removed no longer points where it did; a later push is another tag of the same name.
-            Ok(found) if found.digest != intent.digest => Some(JournalOutcome::ResolvedDone),
-            read => manifest_outcome(read.map(drop)),
-        },
+        (Verb::Untag, Some(tag)) => tag_outcome(client.get_tag(&intent.repository, tag).await, intent.digest),
         // Setting a lock twice does no harm: the next plan looks at the lock itself.
         (Verb::SetLocks | Verb::Untag, _) => Some(JournalOutcome::ResolvedNotDone),
+    }
+}
+
+/// What a read says about the removal of a tag from a manifest whose answer was lost. A tag that points elsewhere is another one of the
+/// same name, pushed later.
+pub(super) fn tag_outcome(read: Result<TagProperties, acr::Error>, digest: Digest) -> Option<JournalOutcome> {
+    match read {
+        Ok(found) if found.digest != digest => Some(JournalOutcome::ResolvedDone),
+        read => manifest_outcome(read.map(drop)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::{Digest, LockChange, Locks, RepositoryName, TagName};
 use crate::state::{Intent, IntentId, Outcome as JournalOutcome, StateError, Verb};
 
 use super::super::plan::{DeleteStep, ExpectedTag, LockStep, Steps, UntagStep};
-use super::recover::manifest_outcome;
+use super::recover::{manifest_outcome, tag_outcome};
 use super::{Application, Outcome, StepKind, StepReport, Stopped, probe};
 
 /// So many steps in a row may fail before the repository is left to the next run.
@@ -23,6 +23,8 @@ pub(super) struct Worker<'a> {
     steps: &'a Steps,
     /// The manifests that wait for each manifest.
     waiting: BTreeMap<Digest, Vec<Digest>>,
+    /// The deletes of what describes each manifest.
+    referrers: BTreeMap<Digest, Vec<&'a DeleteStep>>,
     progress: Mutex<Progress>,
 }
 
@@ -50,10 +52,12 @@ struct Asked {
 impl<'a> Worker<'a> {
     pub(super) fn new(application: &'a Application, name: &'a RepositoryName, steps: &'a Steps) -> Self {
         let mut waiting: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
+        let mut referrers: BTreeMap<Digest, Vec<&DeleteStep>> = BTreeMap::new();
         for step in &steps.deletes {
             step.after.iter().for_each(|holder| waiting.entry(*holder).or_default().push(step.digest));
+            step.subject.iter().for_each(|subject| referrers.entry(*subject).or_default().push(step));
         }
-        Self { application, name, steps, waiting, progress: Mutex::default() }
+        Self { application, name, steps, waiting, referrers, progress: Mutex::default() }
     }
 
     pub(super) fn stopped(self) -> Option<Stopped> {
@@ -98,10 +102,15 @@ impl<'a> Worker<'a> {
         if self.must_not_begin() {
             return Outcome::NotReached;
         }
+        let cascade = self.cascade(step.digest);
         {
             let progress = self.progress();
             if progress.newly_needed.contains(&step.digest) {
                 return Outcome::Skipped("something pushed since the listing needs it".to_owned());
+            }
+            if let Some(referrer) = cascade.iter().find(|referrer| progress.newly_needed.contains(&referrer.digest)) {
+                let referrer = referrer.digest.short();
+                return Outcome::Skipped(format!("@{referrer} would go with it, and something pushed since the listing needs that"));
             }
             if let Some(holder) = step.after.iter().find(|holder| !progress.gone.contains(*holder)) {
                 return Outcome::Skipped(format!("@{}, which needs it, is still there", holder.short()));
@@ -112,6 +121,15 @@ impl<'a> Worker<'a> {
             Ok(Reread::Gone) => return Outcome::AlreadyGone,
             Ok(Reread::Different(why)) => return Outcome::Skipped(why),
             Err(error) => return self.failed(&error),
+        }
+        for referrer in cascade {
+            match self.reread_for_delete(referrer).await {
+                Ok(Reread::AsExpected | Reread::Gone) => {}
+                Ok(Reread::Different(why)) => {
+                    return Outcome::Skipped(format!("@{} would go with it, and of that holds: {why}", referrer.digest.short()));
+                }
+                Err(error) => return self.failed(&error),
+            }
         }
         if let Some(along) = self.waiting.get(&step.digest) {
             let Application { state, client, run, .. } = self.application;
@@ -131,6 +149,22 @@ impl<'a> Worker<'a> {
             }
         })
         .await
+    }
+
+    /// What ACR deletes with a manifest whatever its own lock and tags: all that describes it, at any depth. So it is read again before.
+    fn cascade(&self, subject: Digest) -> Vec<&'a DeleteStep> {
+        let mut cascade: Vec<&DeleteStep> = Vec::new();
+        let mut seen = HashSet::from([subject]);
+        let mut next = vec![subject];
+        while let Some(subject) = next.pop() {
+            for referrer in self.referrers.get(&subject).into_iter().flatten() {
+                if seen.insert(referrer.digest) {
+                    cascade.push(referrer);
+                    next.push(referrer.digest);
+                }
+            }
+        }
+        cascade
     }
 
     /// Locks, time and tags of the manifest, and each of its tags: as the plan expects them, and nothing more.
@@ -182,6 +216,7 @@ impl<'a> Worker<'a> {
                 return Outcome::Skipped("its manifest was locked since the listing".to_owned());
             }
             Ok(_) => {}
+            Err(error) if error.failure == Failure::NotFound => return Outcome::AlreadyGone,
             Err(error) => return self.failed(&error),
         }
         match client.get_tag(self.name, &step.tag.name).await {
@@ -198,7 +233,7 @@ impl<'a> Worker<'a> {
             match client.delete_tag(self.name, &step.tag.name).await {
                 Ok(deleted) => deleted_asked(deleted),
                 Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
-                    self.resolved(manifest_outcome(client.get_tag(self.name, &step.tag.name).await.map(drop)), &error)
+                    self.resolved(tag_outcome(client.get_tag(self.name, &step.tag.name).await, step.digest), &error)
                 }
                 Err(error) => self.refused(&error),
             }

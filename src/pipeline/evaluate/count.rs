@@ -1,7 +1,7 @@
 //! Counting: which images are the newest so many of their group. Over the whole filtered listing, before any age condition.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use jiff::Timestamp;
 use semver::Version;
@@ -78,21 +78,20 @@ fn newest_untagged(view: &View<'_>, slotless: &BitSet, count: &Count) -> BitSet 
 fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count: &Count, pattern: &TagPattern) -> BitSet {
     let order = |left: &Entry, right: &Entry| compare(view, count.order_by, left, right);
     let mut groups: BTreeMap<Group, (First<_>, Vec<Entry>)> = BTreeMap::new();
-    let mut best: Vec<(Group, Entry)> = Vec::new();
+    let mut best: BTreeMap<Group, Entry> = BTreeMap::new();
     for manifest in view.places() {
         for tag in view.contents.tags_of(manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
             let Moment::At(moment) = view.tag_moment(tag) else { continue };
             let name = view.tag(tag).name.as_str();
             let version = (count.order_by == OrderBy::Version).then(|| read_version(name)).flatten();
             let entry = Entry { moment, version, tag: Some(tag), manifest };
-            let group = group_of(&count.per, pattern, name);
-            match best.iter_mut().find(|(known, _)| *known == group) {
-                Some((_, known)) if order(&entry, known).is_lt() => *known = entry,
-                Some(_) => {}
-                None => best.push((group, entry)),
+            match best.entry(group_of(&count.per, pattern, name)) {
+                btree_map::Entry::Occupied(mut known) if order(&entry, known.get()).is_lt() => drop(known.insert(entry)),
+                btree_map::Entry::Occupied(_) => {}
+                btree_map::Entry::Vacant(vacant) => drop(vacant.insert(entry)),
             }
         }
-        for (group, entry) in best.drain(..) {
+        for (group, entry) in std::mem::take(&mut best) {
             let (first, slotless_entries) = groups.entry(group).or_insert_with(|| (First::new(slots(count), order), Vec::new()));
             if slotless.contains(manifest as usize) {
                 slotless_entries.push(entry);
@@ -101,17 +100,26 @@ fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count:
             }
         }
     }
-    let mut chosen = BitSet::new(view.contents.tags().len());
-    for (group, (first, slotless_entries)) in groups {
+    // Each image with the groups that it is among the first of, so that each tag's group is worked out once more and not once for
+    // every group: an image can have a hundred thousand tags.
+    let mut chosen_in: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let mut names = Vec::with_capacity(groups.len());
+    for (place, (group, (first, slotless_entries))) in groups.into_iter().enumerate() {
+        names.push(group);
         let entries = first.take();
         let last = entries.iter().max_by(|left, right| order(left, right)).filter(|_| entries.len() == slots(count));
         let ranks_among_them = |entry: &Entry| last.is_none_or(|last| order(entry, last).is_lt());
         let beside: Vec<Entry> = slotless_entries.into_iter().filter(ranks_among_them).collect();
         for entry in entries.iter().chain(&beside) {
-            for tag in view.contents.tags_of(entry.manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
-                if group_of(&count.per, pattern, view.tag(tag).name.as_str()) == group {
-                    chosen.insert(tag as usize);
-                }
+            chosen_in.entry(entry.manifest).or_default().push(place);
+        }
+    }
+    let mut chosen = BitSet::new(view.contents.tags().len());
+    for (manifest, places) in chosen_in {
+        for tag in view.contents.tags_of(manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
+            let group = names.binary_search(&group_of(&count.per, pattern, view.tag(tag).name.as_str()));
+            if group.is_ok_and(|group| places.binary_search(&group).is_ok()) {
+                chosen.insert(tag as usize);
             }
         }
     }

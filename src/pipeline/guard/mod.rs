@@ -108,10 +108,16 @@ pub struct Share {
 
 impl Share {
     fn exceeded(going: u32, images: u32, percent_allowed: u8) -> Option<Self> {
-        let over = u64::from(images) * u64::from(percent_allowed) < u64::from(going) * 100;
+        (Self::allowed(images, percent_allowed) < going).then_some(Self { going, images, percent_allowed })
+    }
+
+    /// How many of so many images may go.
+    fn allowed(images: u32, percent_allowed: u8) -> u32 {
         // Zero means zero, however few images there are.
-        let applies = PERCENT_APPLIES_FROM_IMAGES <= images || percent_allowed == 0;
-        (over && applies).then_some(Self { going, images, percent_allowed })
+        if images < PERCENT_APPLIES_FROM_IMAGES && percent_allowed != 0 {
+            return images;
+        }
+        u32::try_from(u64::from(images) * u64::from(percent_allowed) / 100).unwrap_or(u32::MAX)
     }
 }
 
@@ -243,6 +249,6 @@ impl fmt::Display for Share {
 pub const PLAN_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether a saved plan is too old to be applied.
-pub fn is_stale(plan: &Plan, now: Timestamp) -> bool {
-    PLAN_AGE_MAX < now.duration_since(plan.taken_at)
+pub fn is_stale(taken_at: Timestamp, now: Timestamp) -> bool {
+    PLAN_AGE_MAX < now.duration_since(taken_at)
 }

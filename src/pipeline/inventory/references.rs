@@ -1,6 +1,6 @@
 //! Completes a listing: what documents refer to, and what earlier looks know. A document is read once in its life.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt as _;
 use futures::stream;
@@ -130,17 +130,36 @@ fn add_observations(
 ) -> Result<Result<Contents, Vec<Gap>>, InventoryError> {
     let places = (0_u32..).zip(contents.manifests()).filter(|(place, _)| contents.tags_of(*place).is_empty());
     let untagged: Vec<Digest> = places.map(|(_, manifest)| manifest.digest).collect();
-    let (mut manifests, tags) = contents.into_parts();
     let since = state.observe_untagged(registry, name, now, &untagged)?;
     let mut left_behind = state.left_behind(registry, name)?;
+    if !left_behind.is_empty() {
+        let alone = standing_alone(&contents);
+        let forgotten: Vec<Digest> = left_behind.extract_if(.., |digest, _| !alone.contains(digest)).map(|(digest, _)| digest).collect();
+        state.forget_left_behind(registry, name, &forgotten)?;
+    }
+    let (mut manifests, tags) = contents.into_parts();
     for manifest in &mut manifests {
         manifest.untagged_since = since.get(&manifest.digest).copied();
         manifest.left_behind_by = left_behind.remove(&manifest.digest).map(Box::new);
     }
-    // What is left in the map is no longer in the repository.
-    let gone: Vec<Digest> = left_behind.into_keys().collect();
-    if !gone.is_empty() {
-        state.forget_left_behind(registry, name, &gone)?;
-    }
     Ok(Contents::new(manifests, tags))
+}
+
+/// The manifests that nothing in the repository needs or names. What was left behind and is not among them is gone or needed again;
+/// should that end too, it is an image like any other, and not what an earlier run had forgotten.
+fn standing_alone(contents: &Contents) -> HashSet<Digest> {
+    let mut alone: HashSet<Digest> = HashSet::new();
+    for (place, manifest) in (0_u32..).zip(contents.manifests()) {
+        let tags = contents.tagged(place);
+        let is_named = tags.iter().any(|tag| tag.name.companion_subject().is_none());
+        let by_tag = tags.iter().filter_map(|tag| tag.name.companion_subject());
+        let mut subjects = by_tag.chain(manifest.references.subject()).filter(|subject| *subject != manifest.digest);
+        if !is_named && !subjects.any(|subject| contents.find(subject).is_some()) {
+            alone.insert(manifest.digest);
+        }
+    }
+    for child in contents.manifests().iter().flat_map(|manifest| manifest.references.children()) {
+        alone.remove(child);
+    }
+    alone
 }

@@ -91,6 +91,8 @@ pub struct DeleteStep {
     pub tags: Vec<ExpectedTag>,
     /// The manifests of this plan that hold it: unless all of them are gone, it stays.
     pub after: Vec<Digest>,
+    /// The manifest that it describes: ACR deletes it with that one, without looking at it.
+    pub subject: Option<Digest>,
     /// Why.
     pub cause: Cause,
 }
@@ -261,6 +263,7 @@ pub fn steps(contents: &Contents, evaluation: &Evaluation, acting: &Policy) -> S
                     size_bytes: manifest.size_bytes,
                     tags: contents.tags_of(ordered.manifest).map(|tag| namer.tag(tag)).collect(),
                     after: ordered.after.iter().map(|holder| contents.manifests()[*holder as usize].digest).collect(),
+                    subject: manifest.references.subject(),
                     cause: namer.cause(manifests.reasons(ordered.manifest)),
                 })
             })

@@ -8,7 +8,7 @@ use retaind::pipeline::apply::Outcome;
 use retaind::state::Outcome as JournalOutcome;
 use tokio::time::Instant;
 
-use super::{APP, POLICIES, answer, before, fail_deletion, finish, left, outcomes, reread, stopped};
+use super::{APP, POLICIES, answer, before, fail_deletion, finish, is, left, outcomes, reread, stopped};
 use crate::stage::{Stage, contoso};
 use crate::support::entra;
 
@@ -33,6 +33,23 @@ async fn a_404_in_other_words_than_the_registrys_is_no_deletion() {
     assert!(matches!(outcomes(&stage, &ran, "multi")[..], [Outcome::Failed(_)]), "{}", ran.said);
     assert_eq!(left(&stage), ["kept", "mixed", "multi", "multi/linux/amd64", "multi/linux/arm64"]);
     finish(&stage, &["kept", "mixed"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_somebody_pushes_elsewhere_while_the_answer_is_lost_was_removed() {
+    let stage = Stage::new(APP, POLICIES);
+    let kept = stage.digest("app", "kept");
+    let path = "/acr/v1/app/_tags/pr-4";
+    let failure = Failure::DropAfterEffect;
+    stage.emulator.inject(Fault { method: Some(Method::DELETE), path_contains: path.to_owned(), after: 0, times: 1, failure });
+    // It is read before the request and once more after it.
+    before(&stage, 2, is(Method::GET, path.to_owned()), move |emulator| emulator.move_tag("app", "pr-4", kept).expect("the manifest"));
+    let ran = stage.run("ci").await;
+    assert_eq!(outcomes(&stage, &ran, "mixed"), [Outcome::Done], "{}", ran.said);
+    assert!(stage.emulator.render().contains("kept tags 1.0, pr-4\n"), "{}", stage.emulator.render());
+    let resolved =
+        stage.journal().into_iter().filter_map(|entry| entry.concluded).filter(|(_, outcome)| *outcome == JournalOutcome::ResolvedDone);
+    assert_eq!(resolved.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

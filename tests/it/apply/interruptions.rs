@@ -76,6 +76,18 @@ async fn children_that_an_interrupted_run_left_behind_go_in_the_next() {
     finish(&stage, &["kept", "mixed"]).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_left_behind_and_then_needed_again_is_no_leftover_when_that_ends() {
+    let stage = Stage::new(APP, POLICIES);
+    let (rescued, kept) = (stage.digest("app", "multi/linux/arm64"), stage.digest("app", "kept"));
+    stop_at(&stage, "multi").await;
+    stage.emulator.move_tag("app", "rescued", rescued).expect("the manifest");
+    finish(&stage, &["kept", "mixed", "multi/linux/arm64"]).await;
+    // The tag moves on, and the image that it leaves is the one to go back to.
+    stage.emulator.move_tag("app", "rescued", kept).expect("the manifest");
+    finish(&stage, &["kept", "mixed", "multi/linux/arm64"]).await;
+}
+
 const SIGNED: &str = "
 now 2026-06-01T00:00:00Z
 repository app

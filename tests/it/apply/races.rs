@@ -3,10 +3,11 @@
 use http::Method;
 use retaind::emulator::{Digest, Emulator, Locks};
 use retaind::pipeline::apply::{Outcome, StepKind};
+use retaind::pipeline::report;
 use retaind::state::{Outcome as JournalOutcome, RunOutcome};
 
 use super::{APP, POLICIES, before, deletion, finish, is, left, look_at_repository, outcomes, reread, stopped};
-use crate::stage::Stage;
+use crate::stage::{How, Stage};
 
 /// Something happens to the image `two` between the plan and its deletion: it stays, the others go.
 async fn check_race(what: &str, change: impl FnOnce(&Emulator, Digest) + Send + 'static, said: &str) {
@@ -109,6 +110,53 @@ async fn what_a_push_since_the_plan_needs_stays() {
     check_push("a companion", "repository app\n  image new companion one .sig", "one", &["kept", "mixed", "new", "one"]).await;
 }
 
+const DESCRIBED: &str = "
+now 2026-06-01T00:00:00Z
+repository app
+  image signed tags pr-1  age 90d
+  artifact sbom       subject signed  type application/spdx+json  age 90d
+  artifact signature  subject sbom    type application/vnd.example.signature  age 90d
+  image other  tags pr-2  age 80d
+";
+
+/// Something happens to what describes an image right before the image is deleted: the registry would delete both, so both stay.
+async fn check_referrer(what: &str, change: impl FnOnce(&Emulator, Digest) + Send + 'static, said: impl FnOnce(&str) -> String) {
+    let stage = Stage::new(DESCRIBED, POLICIES);
+    let (signed, signature) = (stage.digest("app", "signed"), stage.digest("app", "signature"));
+    before(&stage, 1, reread(signed), move |emulator| change(emulator, signature));
+    let ran = stage.run("ci").await;
+    assert_eq!(left(&stage), ["sbom", "signature", "signed"], "{what}\n{}", ran.said);
+    assert_eq!(outcomes(&stage, &ran, "signed"), [Outcome::Skipped(said(&signature.short()))], "{what}");
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_registry_would_delete_along_is_looked_at_before() {
+    check_referrer(
+        "it is locked",
+        |emulator, signature| emulator.lock_manifest("app", signature, Locks::NO_DELETE).expect("the manifest"),
+        |signature| format!("@{signature} would go with it, and of that holds: it was locked since the listing"),
+    )
+    .await;
+    check_referrer(
+        "it is tagged",
+        |emulator, signature| emulator.move_tag("app", "audit", signature).expect("the manifest"),
+        |signature| format!("@{signature} would go with it, and of that holds: it was tagged audit since the listing"),
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_describes_an_image_and_is_needed_by_a_push_keeps_the_image() {
+    let stage = Stage::new(DESCRIBED, POLICIES);
+    before(&stage, 2, look_at_repository(), |emulator| {
+        drop(emulator.seed("repository app\n  index new of signature tags new").expect("a drawing"));
+    });
+    let ran = stage.run("ci").await;
+    assert_eq!(left(&stage), ["new", "sbom", "signature", "signed"], "{}", ran.said);
+    stage.account();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_child_that_a_new_index_took_while_its_old_one_was_deleted_stays() {
     let stage = Stage::new(APP, POLICIES);
@@ -188,5 +236,21 @@ policies:
         ran.said
     );
     assert!(stage.emulator.render().contains("mixed locked delete tags 1.1 (locked delete), pr-4\n"), "{}", stage.emulator.render());
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_a_person_agreed_to_is_never_more_than_what_was_shown() {
+    let policies = POLICIES.replace("older_than: 14d", "older_than: 1h").replace("keep_at_least: 0", "keep_at_least: 0, min_age: 1h");
+    let stage = Stage::new(&format!("{DESCRIBED}  image third tags pr-3 age 70d\n"), &policies);
+    let saved = report::plan_from_json(&stage.plan_again("ci").await.json).expect("a plan");
+    // Nobody agreed to the new name, nor to the new SBOM, which would go with its image.
+    stage.emulator.move_tag("app", "pr-new", stage.digest("app", "other")).expect("the image");
+    stage.emulator.seed("repository app\n  artifact more subject signed type application/spdx+json").expect("a drawing");
+    stage.hands.turn(2 * 60 * 60);
+    let how = How { agreed: Some(&saved), ..How::default() };
+    let ran = stage.try_run("ci", how).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(left(&stage), ["more", "other", "sbom", "signature", "signed"], "{}", ran.said);
+    assert!(!ran.ended.refused, "{}", ran.said);
     stage.account();
 }

@@ -1,7 +1,7 @@
 //! Plans as JSON: every step, and every item's verdict with its reasons. Read back, a plan is a list of what a person agreed to,
 //! never a licence: what is applied is planned anew and only the steps that are in both are done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Digest, Listing, LockChange, RegistryName, RepositoryName, TagName};
 
 use super::super::super::evaluate::{Evaluation, Reason, RuleRef, Verdicts};
-use super::super::super::plan::{Cause, Decision, Plan, Steps};
+use super::super::super::plan::{Cause, Decision, DeleteStep, Plan, Steps};
 use super::super::words::{Context, code};
 use super::super::{Decided, DecidedRepository, mode_word};
 use super::{InvalidDocument, read, write};
@@ -262,25 +262,48 @@ pub struct SavedPlan {
     pub policy: String,
     /// When its listing began.
     pub taken_at: Timestamp,
-    deletes: BTreeSet<(RepositoryName, Digest)>,
+    /// Each manifest with the tags that go with it.
+    deletes: BTreeMap<(RepositoryName, Digest), BTreeSet<TagName>>,
     untags: BTreeSet<(RepositoryName, TagName, Digest)>,
-    locks: BTreeSet<(RepositoryName, Option<TagName>, Digest)>,
+    locks: BTreeMap<(RepositoryName, Option<TagName>, Digest), LockChange>,
 }
 
 impl SavedPlan {
-    /// Takes out of a fresh plan what the saved one does not have; returns how many steps the saved one has that the fresh one
-    /// has not. A manifest whose holder is taken out waits for a holder that never goes, and so stays.
+    /// Takes out of a fresh plan what the saved one does not have, and what cannot go without that; returns how many steps the saved
+    /// one has that the fresh one has not.
     pub fn restrict(&self, fresh: &mut Plan) -> usize {
         let mut common = 0;
         for repository in &mut fresh.repositories {
             let name = repository.name.clone();
             let Decision::Steps(steps) = &mut repository.decision else { continue };
-            steps.deletes.retain(|step| self.deletes.contains(&(name.clone(), step.digest)));
+            steps.deletes = whole(std::mem::take(&mut steps.deletes), |step| {
+                let agreed = self.deletes.get(&(name.clone(), step.digest));
+                agreed.is_some_and(|tags| step.tags.iter().all(|tag| tags.contains(&tag.name)))
+            });
             steps.untags.retain(|step| self.untags.contains(&(name.clone(), step.tag.name.clone(), step.digest)));
-            steps.locks.retain(|step| self.locks.contains(&(name.clone(), step.tag.clone(), step.digest)));
+            steps.locks.retain(|step| self.locks.get(&(name.clone(), step.tag.clone(), step.digest)) == Some(&step.change));
             common += steps.deletes.len() + steps.untags.len() + steps.locks.len();
         }
         self.deletes.len() + self.untags.len() + self.locks.len() - common
+    }
+}
+
+/// The deletes that a person agreed to, less those that would break what was taken out: what that holds or is described by, and what
+/// it describes.
+fn whole(deletes: Vec<DeleteStep>, is_agreed: impl Fn(&DeleteStep) -> bool) -> Vec<DeleteStep> {
+    let (mut agreed, mut stay): (Vec<DeleteStep>, Vec<DeleteStep>) = deletes.into_iter().partition(is_agreed);
+    loop {
+        let staying: BTreeSet<Digest> = stay.iter().map(|step| step.digest).collect();
+        let described: BTreeSet<Digest> = stay.iter().filter_map(|step| step.subject).collect();
+        let breaks = |step: &DeleteStep| {
+            described.contains(&step.digest) || step.after.iter().chain(&step.subject).any(|holder| staying.contains(holder))
+        };
+        let (more, rest): (Vec<DeleteStep>, Vec<DeleteStep>) = agreed.into_iter().partition(breaks);
+        agreed = rest;
+        if more.is_empty() {
+            return agreed;
+        }
+        stay.extend(more);
     }
 }
 
@@ -294,17 +317,20 @@ pub fn plan_from_json(text: &str) -> Result<SavedPlan, InvalidDocument> {
     let digest = |text: &str| text.parse::<Digest>().map_err(|error| invalid(&error));
     let tag = |text: &str| TagName::parse(text).map_err(|error| invalid(&error));
     let registry = RegistryName::parse(&document.registry).map_err(|error| invalid(&error))?;
-    let (mut deletes, mut untags, mut locks) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut deletes, mut untags, mut locks) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
     for repository in &document.repositories {
         let name = RepositoryName::parse(&repository.name).map_err(|error| invalid(&error))?;
         for step in &repository.deletes {
-            deletes.insert((name.clone(), digest(&step.digest)?));
+            let tags = step.tags.iter().map(|text| tag(text)).collect::<Result<_, _>>()?;
+            deletes.insert((name.clone(), digest(&step.digest)?), tags);
         }
         for step in &repository.untags {
             untags.insert((name.clone(), tag(&step.tag)?, digest(&step.digest)?));
         }
         for step in &repository.locks {
-            locks.insert((name.clone(), step.tag.as_deref().map(tag).transpose()?, digest(&step.digest)?));
+            let ChangeDocument { can_delete, can_write, can_read, can_list } = step.set;
+            let change = LockChange { can_delete, can_write, can_read, can_list };
+            locks.insert((name.clone(), step.tag.as_deref().map(tag).transpose()?, digest(&step.digest)?), change);
         }
     }
     let PlanDocument { hash, policy, taken_at, .. } = document;
