@@ -56,7 +56,8 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
         match (&decided.repository.listing, &decided.evaluation) {
             (Listing::Complete(contents), Some(evaluation)) => {
                 let manifest = find(contents, &image)?;
-                let context = Context { contents, policies: &decided.policies, acting: decided.acting, now };
+                let observed_since = decided.repository.observed_since;
+                let context = Context { contents, policies: &decided.policies, acting: decided.acting, observed_since, now };
                 print(&report::explain(&context, image.repository.as_str(), evaluation, manifest));
             }
             (Listing::Incomplete(gaps), _) => {

@@ -252,7 +252,7 @@ impl Stage {
         let DecidedRepository { repository: listed, policies, acting, evaluation } = decided;
         match (&listed.listing, evaluation) {
             (Listing::Complete(contents), Some(evaluation)) => {
-                let context = Context { contents, policies, acting: *acting, now };
+                let context = Context { contents, policies, acting: *acting, observed_since: listed.observed_since, now };
                 report::explain(&context, repository, evaluation, place(contents, version))
             }
             (Listing::Incomplete(gaps), _) => {

@@ -20,6 +20,7 @@ use view::View;
 pub use graph::{End, Graph, Hold};
 pub use locks::{LockDecision, LockPlace};
 pub use verdict::{Reason, RuleRef, Verdicts};
+pub use view::untagged_since;
 
 /// What is asked: one repository, the policies that name it, which of them acts, and the time.
 #[derive(Debug, Clone, Copy)]

@@ -144,17 +144,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// An untagged manifest's age runs from the first complete listing that saw it untagged; never seen before: now.
-    /// With `adopt_backlog`, what the repository's first listing found is as old as its push.
     fn untagged_moment(&self, manifest: u32, delete: &Delete) -> Moment {
-        let since = self.manifest(manifest).untagged_since;
-        let is_backlog = since.is_none_or(|since| self.question.observed_since.is_none_or(|first| since <= first));
-        let pushed = self.manifest_moment(manifest);
-        match (pushed, since) {
-            (Moment::At(_), _) if delete.adopt_backlog && is_backlog => pushed,
-            (Moment::At(pushed), Some(since)) => self.moment(Some(since.max(pushed))),
-            (Moment::At(_), None) => Moment::At(self.question.now),
-            (Moment::Unknown | Moment::Future, _) => pushed,
+        match self.manifest_moment(manifest) {
+            unknown @ (Moment::Unknown | Moment::Future) => unknown,
+            Moment::At(_) => self.moment(untagged_since(self.manifest(manifest), delete, self.question.observed_since, self.question.now)),
         }
     }
 
@@ -405,6 +398,16 @@ impl<'a> View<'a> {
         let subject = holders.filter(|end| end.hold == Hold::Companion).find(|end| fate.stays(end.manifest));
         subject.map_or(Reason::WithManifest, |end| Reason::CompanionOf(end.manifest))
     }
+}
+
+/// Since when an untagged manifest counts as untagged under this rule; None: its push time is not known.
+///
+/// From the first complete listing that saw it untagged, and never before its push; never seen before: now. With `adopt_backlog`, what
+/// the repository's first listing found is as old as its push.
+pub fn untagged_since(manifest: &Manifest, delete: &Delete, observed_since: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let (pushed, since) = (manifest.updated_at?, manifest.untagged_since);
+    let is_backlog = since.is_none_or(|since| observed_since.is_none_or(|first| since <= first));
+    if delete.adopt_backlog && is_backlog { Some(pushed) } else { Some(since.map_or(now, |since| since.max(pushed))) }
 }
 
 /// Why a delete rule does not condemn what it chooses.

@@ -26,7 +26,7 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
     for reason in evaluation.manifests.reasons(manifest) {
         let _ = writeln!(out, "  - {}", context.sentence(*reason));
         chain(&mut out, context, evaluation, *reason);
-        due(&mut out, context, *reason, item.untagged_since);
+        due(&mut out, context, *reason, manifest, None);
     }
     for tag in context.contents.tags_of(manifest) {
         let item = &context.contents.tags()[tag as usize];
@@ -42,8 +42,7 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
         for reason in evaluation.tags.reasons(tag) {
             let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(tag);
             let _ = writeln!(out, "  - {}{}", context.sentence(*reason), if lost { ", but keep wins" } else { "" });
-            let updated_at = context.contents.manifests()[manifest as usize].updated_at;
-            due(&mut out, context, *reason, item.updated_at.zip(updated_at).map(|(tag, manifest)| tag.max(manifest)));
+            due(&mut out, context, *reason, manifest, Some(tag));
         }
     }
     out
@@ -97,11 +96,9 @@ fn holder(reason: Reason) -> Option<u32> {
     }
 }
 
-fn due(out: &mut String, context: &Context<'_>, reason: Reason, since: Option<jiff::Timestamp>) {
+fn due(out: &mut String, context: &Context<'_>, reason: Reason, manifest: u32, tag: Option<u32>) {
     let Reason::NotYet(rule) = reason else { return };
-    // An untagged manifest that no listing saw before starts to age now.
-    let since = since.or_else(|| context.is_on_untagged(rule).then_some(context.now));
-    if let Some(due) = since.and_then(|since| context.goes_after(rule, since)) {
+    if let Some(due) = context.goes_after(rule, manifest, tag) {
         let _ = writeln!(out, "    that is after {due:.0}, in {}", age(due.duration_since(context.now)));
     }
 }

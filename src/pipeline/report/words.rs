@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Contents, Digest, Level, LockChange};
-use crate::policy::{Action, Policy, Selector};
+use crate::policy::{Action, Policy};
 
-use super::super::evaluate::{Reason, RuleRef};
+use super::super::evaluate::{Reason, RuleRef, untagged_since};
 
 /// What a sentence about an item needs.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,8 @@ pub struct Context<'a> {
     pub policies: &'a [&'a Policy],
     /// The place in `policies` of the one that acts.
     pub acting: usize,
+    /// The first complete listing of the repository.
+    pub observed_since: Option<Timestamp>,
     /// The time of the evaluation.
     pub now: Timestamp,
 }
@@ -95,22 +97,16 @@ impl Context<'_> {
         age.map_or_else(String::new, |age| age.to_string())
     }
 
-    /// From when on a delete rule that waits for the item's age would condemn it, reckoned from what the listing tells.
-    pub fn goes_after(&self, rule: RuleRef, since: Timestamp) -> Option<Timestamp> {
-        match self.action(rule) {
-            Action::Delete(delete) => since.checked_add(delete.older_than?.duration()).ok(),
-            Action::Keep(_) | Action::Lock(_) | Action::Unlock(_) => None,
-        }
-    }
-
-    /// Whether the rule is about untagged manifests.
-    pub fn is_on_untagged(&self, rule: RuleRef) -> bool {
-        let selector = match self.action(rule) {
-            Action::Keep(keep) => &keep.selector,
-            Action::Delete(delete) => &delete.selector,
-            Action::Lock(lock) | Action::Unlock(lock) => &lock.selector,
+    /// From when on a delete rule that waits for the age of a manifest, or of one of its tags, would condemn it; as far as the listing
+    /// tells the age.
+    pub fn goes_after(&self, rule: RuleRef, manifest: u32, tag: Option<u32>) -> Option<Timestamp> {
+        let Action::Delete(delete) = self.action(rule) else { return None };
+        let item = &self.contents.manifests()[manifest as usize];
+        let since = match tag {
+            Some(tag) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
+            None => untagged_since(item, delete, self.observed_since, self.now)?,
         };
-        matches!(selector, Selector::Untagged)
+        since.checked_add(delete.older_than?.duration()).ok()
     }
 }
 
