@@ -4,8 +4,8 @@
 #
 #   RETAIND=target/debug/retaind tests/real/20-promtool.sh
 #
-# Needs python3, and promtool and prometheus or apt to get them. Takes up to a minute and a half, because no schedule is finer than a
-# minute. Writes only into a folder of its own, and ends only what it started.
+# Needs root, or python3 with venv, promtool and prometheus. Takes up to a minute and a half, because no schedule is finer than a minute.
+# Writes only into a folder of its own, and ends only what it started.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 RETAIND=$(realpath "${RETAIND:?the built program}")
@@ -21,6 +21,7 @@ prometheus='' prometheus_at='' programs=''
 
 main() {
     trap 'clean_up $prometheus' EXIT
+    install_python
     find_programs
     draw_registry
     start_emulator --seed "$work/registry.txt"

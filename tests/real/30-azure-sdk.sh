@@ -4,8 +4,8 @@
 #
 #   RETAIND=target/debug/retaind tests/real/30-azure-sdk.sh
 #
-# Needs python3 with venv, and PyPI. Takes up to a minute and a half, because no schedule is finer than a minute. Writes only into a
-# folder of its own, and ends only what it started.
+# Needs PyPI, and root or python3 with venv. Takes up to a minute and a half, because no schedule is finer than a minute. Writes only
+# into a folder of its own, and ends only what it started.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 RETAIND=$(realpath "${RETAIND:?the built program}")
@@ -19,6 +19,7 @@ source "$here/common.bash"
 
 main() {
     trap clean_up EXIT
+    install_python
     python3 -m venv "$work/venv"
     "$work/venv/bin/pip" install --quiet --disable-pip-version-check azure-containerregistry==1.2.0 azure-core==1.41.0
     # Forty days old, so that a minute later all of it is old enough to go.

@@ -1,4 +1,4 @@
-# What the scripts with a daemon share; sourced. Needs python3.
+# What the scripts with a daemon share; sourced. Needs root or python3 with venv.
 : "${RETAIND:?the built program}" "${work:?a folder of the script alone}"
 
 # The processes that were started; `clean_up` ends what is left of them.
@@ -39,9 +39,12 @@ server: { listen: "${server#http://}" }
 YAML
     "$RETAIND" run --config "$work/retaind.yaml" >"$work/daemon" 2>&1 &
     daemon=$!
-    local _
+    local _ began=${EPOCHREALTIME/[.,]/}
     for _ in {1..100}; do
-        if "$RETAIND" health --url "$server/readyz" >"$work/health" 2>&1; then return; fi
+        if "$RETAIND" health --url "$server/readyz" >"$work/health" 2>&1; then
+            printf 'the daemon was ready within %s ms\n' "$(((${EPOCHREALTIME/[.,]/} - began) / 1000))"
+            return
+        fi
         kill -0 "$daemon" 2>/dev/null || fail "the daemon ended: $(cat "$work/daemon")"
         sleep 0.1
     done
@@ -58,6 +61,13 @@ stop_daemon() {
     [[ $code == 0 ]] || fail "the daemon ended with $code: $(cat "$work/daemon")"
     ((took < 2000)) || fail "the daemon took $took ms to end: $(cat "$work/daemon")"
     printf 'the daemon ended %s ms after SIGTERM\n' "$took"
+}
+
+install_python() {
+    if python3 -c 'import ensurepip, venv' 2>/dev/null; then return; fi
+    printf 'installing python3\n'
+    DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2
+    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends python3 python3-venv
 }
 
 free_port() {
