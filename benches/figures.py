@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Whole-process figures of retaind against its own emulator on loopback: requests, wall time, CPU time, peak memory, start-up time.
+"""Whole-process figures of retaind against its own emulator on loopback: requests, wall time, CPU time, peak memory, start-up time, and
+what the daemon takes while it waits.
 
     cargo build --release && benches/figures.py target/release/retaind
 
@@ -9,17 +10,20 @@ Needs Python 3.9 and nothing else. Prints a table; docs/performance.md says what
 import json
 import os
 import pathlib
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 POLICY = """version: 1
 policies:
   - name: bench
     mode: {mode}
+    schedule: "* * * * *"
     repositories: {{ include: ["bench/images"] }}
     rules:
       - {{ name: pull-requests, delete: {{ tags: {{ glob: ["pr-*"] }}, older_than: 30d }} }}
@@ -30,6 +34,7 @@ registries:
   - {{ name: bench, endpoint: "{endpoint}", auth: {{ kind: basic, username: admin, password_file: password }} }}
 policies: policies.yaml
 state: {{ dir: state }}
+server: {{ listen: "127.0.0.1:{port}" }}
 """
 SEED = """repository bench/images
   repeat {condemned} n image old-{{n}} {family} tags pr-{{n}} age 40d size 80MB
@@ -83,8 +88,14 @@ def run(program, folder, *arguments):
 
 def prepare(folder, emulator, mode):
     (folder / "policies.yaml").write_text(POLICY.format(mode=mode))
-    (folder / "retaind.yaml").write_text(SETTINGS.format(endpoint=emulator.endpoint))
+    (folder / "retaind.yaml").write_text(SETTINGS.format(endpoint=emulator.endpoint, port=free_port()))
     return str(folder / "retaind.yaml")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def row(name, text):
@@ -133,10 +144,86 @@ def memory(program, manifests):
             row(f"dry run over one repository of {manifests:,} manifests", f"{sum(emulator.requests().values())} requests, {measured(*figures)}")
 
 
+class Daemon:
+    """`retaind run` from its start until it is ready."""
+
+    def __init__(self, program, folder, config):
+        self.server = "http://" + pathlib.Path(config).read_text().split('listen: "')[1].split('"')[0]
+        self.log = folder / "daemon"
+        with open(self.log, "wb") as log:
+            began = time.monotonic()
+            self.process = subprocess.Popen([program, "run", "--config", config], stdout=log, stderr=log)
+        while not self.is_ready():
+            if self.process.poll() is not None or 30 < time.monotonic() - began:
+                sys.exit(f"the daemon is not ready: {self.log.read_text()[-2000:]}")
+            time.sleep(0.001)
+        self.ready_milliseconds = (time.monotonic() - began) * 1000
+
+    def is_ready(self):
+        try:
+            return self.get("/readyz") == b"ok\n"
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    def get(self, path):
+        with urllib.request.urlopen(self.server + path) as answer:
+            return answer.read()
+
+    def wait_for_a_run(self):
+        deadline = time.monotonic() + 130
+        while not json.loads(self.get("/api/v1/status"))["policies"][0]["last_run"]:
+            if deadline < time.monotonic():
+                sys.exit(f"no run: {self.log.read_text()[-2000:]}")
+            time.sleep(0.2)
+
+    def resident(self):
+        """What it holds in memory now, in MB."""
+        lines = pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024 / 1e6
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        """Milliseconds from SIGTERM to the end."""
+        began = time.monotonic()
+        self.process.terminate()
+        if self.process.wait() != 0:
+            sys.exit(f"the daemon ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
+        return (time.monotonic() - began) * 1000
+
+
+def daemon(program):
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        with Emulator(program, folder, 1000, 9000, "docker") as emulator:
+            config = prepare(folder, emulator, "dry-run")
+            ready, stopped = [], []
+            for _ in range(11):
+                started = Daemon(program, folder, config)
+                ready.append(started.ready_milliseconds)
+                stopped.append(started.stop())
+            row("start of the daemon to ready (signed in to the registry)", f"{statistics.median(ready):.0f} ms median, {min(ready):.0f} to {max(ready):.0f} ms in 11")
+            row("SIGTERM to the end of an idle daemon", f"{statistics.median(stopped):.0f} ms median, {max(stopped):.0f} ms worst of 11")
+            started = Daemon(program, folder, config)
+            before = started.resident()
+            used = started.cpu_seconds()
+            started.wait_for_a_run()
+            after, used = started.resident(), started.cpu_seconds() - used
+            row("memory of the daemon when it is ready", f"{before:.1f} MB")
+            row("  after a dry run over 10,000 docker images", f"{after:.1f} MB; {used:.2f} s CPU until then")
+            used, seconds = started.cpu_seconds(), 20
+            time.sleep(seconds)
+            row("  CPU while it waits", f"{(started.cpu_seconds() - used) / seconds * 100:.2f} %")
+            started.stop()
+
+
 def main():
     program = os.path.abspath(sys.argv[1] if len(sys.argv) == 2 else "target/release/retaind")
     row("load average at the start", " ".join(f"{load:.2f}" for load in os.getloadavg()))
     start_up(program)
+    daemon(program)
     deletes(program, "docker")
     deletes(program, "oci")
     memory(program, 100_000)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
@@ -42,6 +42,8 @@ pub(super) struct Live {
     loaded_at: Timestamp,
     /// Why the files as they are now are not in use.
     problem: Option<String>,
+    /// Told when a client has signed in, or could not.
+    signed_in: Arc<Notify>,
 }
 
 /// What is known of a policy on a registry.
@@ -81,7 +83,13 @@ impl Live {
             known,
             loaded_at,
             problem: None,
+            signed_in: Arc::default(),
         }
+    }
+
+    /// Told when what a client knows of its registry is worth publishing: until then the daemon is not ready.
+    pub(super) fn signed_in(&self) -> Arc<Notify> {
+        Arc::clone(&self.signed_in)
     }
 
     /// Takes up the policies that it was made with.
@@ -247,7 +255,7 @@ impl Live {
             match kept.map_or_else(|| (self.connect)(registry).map(|client| (client, Statistics::default())), Ok) {
                 Ok(client) => {
                     if client.1 == Statistics::default() {
-                        self.tasks.spawn(sign_in(client.0.clone()));
+                        self.tasks.spawn(sign_in(client.0.clone(), Arc::clone(&self.signed_in)));
                     }
                     self.clients.insert(registry.name.clone(), client);
                 }
@@ -364,7 +372,7 @@ impl Live {
 }
 
 /// Asks for something small, so that a wrong credential is told at the start and not with the first run at night.
-async fn sign_in(client: Client) {
+async fn sign_in(client: Client, ended: Arc<Notify>) {
     let catalog = client.list_repositories(1).next_page().await;
     // Scope-map tokens cannot list the catalog, and need not.
     if let Err(error) = catalog.map(drop)
@@ -372,6 +380,7 @@ async fn sign_in(client: Client) {
     {
         warn!(registry = %client.registry(), "{error}");
     }
+    ended.notify_one();
 }
 
 fn word(end: RunEnd) -> &'static str {

@@ -87,6 +87,7 @@ pub async fn run(daemon: Daemon, orders: Orders) {
     tasks.spawn(reload::watch(config, configuration.content_hash, reload, reloads, stop.clone()));
     let (ended, mut endings) = mpsc::channel::<Ended>(ENDED_MAX);
     let mut live = Live::new(Arc::new(configuration), state, clock.clone(), connect, metrics, status, seed, ended, tasks.clone());
+    let signed_in = live.signed_in();
     live.start();
     notify::ready(&live.summary());
     info!("ready: {}", live.summary());
@@ -99,6 +100,7 @@ pub async fn run(daemon: Daemon, orders: Orders) {
             () = stop.cancelled() => {}
             Some(ended) = endings.recv() => live.ended(ended),
             Some(reloaded) = reloaded.recv() => live.reloaded(reloaded),
+            () = signed_in.notified() => {}
             () = tokio::time::sleep(sleep.min(HEARTBEAT)) => {}
         }
     }

@@ -1,53 +1,126 @@
 #!/usr/bin/env bash
-# promtool, which comes with Prometheus, reads a page of our metrics: names, types, units and help are as they should be.
+# promtool and Prometheus read the metrics of `retaind run` before and after its first runs: names, types, units and help are as they
+# should be, and every metric that docs/metrics.md names is there, and no other.
 #
 #   RETAIND=target/debug/retaind tests/real/20-promtool.sh
 #
-# Needs promtool, or apt to get it. Writes only into a folder of its own and into cargo's target directory.
+# Needs root, or python3 with venv, promtool and prometheus. Takes up to a minute and a half, because no schedule is finer than a minute.
+# Writes only into a folder of its own, and ends only what it started.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-: "${RETAIND:?the built program}"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+RETAIND=$(realpath "${RETAIND:?the built program}")
+readonly here RETAIND
 exec </dev/null
 
 work=$(mktemp -d)
 readonly work
+# shellcheck source=tests/real/common.bash
+source "$here/common.bash"
+
+prometheus='' prometheus_at='' programs=''
 
 main() {
-    trap 'rm -rf "$work"' EXIT
-    local promtool page=$work/metrics said
-    promtool=$(find_promtool)
-    # A page of a server to which everything has happened, over a socket.
-    RETAIND_METRICS_PAGE=$page cargo test --locked --test it serve::metrics_are_a_page_for_prometheus_and_quick -- --exact
-    [[ -s $page ]] || fail "the test wrote no page"
-    grep -q '^retaind_registry_request_duration_seconds_bucket{' "$page" || fail "the page holds no request: not everything has happened"
+    trap 'clean_up $prometheus' EXIT
+    install_python
+    find_programs
+    draw_registry
+    start_emulator --seed "$work/registry.txt"
+    # shellcheck disable=SC2119 # It needs no further settings.
+    start_daemon
+    check_page before
+    start_prometheus
+    python3 "$here/prometheus.py" "$prometheus_at" "$here/../../docs/metrics.md" || fail "the daemon said: $(cat "$work/daemon"); Prometheus said: $(tail "$work/prometheus.log")"
+    check_page after
+    grep -q '^retaind_policy_last_success_timestamp_seconds{' "$work/page" || fail "no run has ended: the page is not all that there is to it"
+    refuses_a_bad_page
+    stop_daemon
+    printf 'ok 20-promtool\n'
+}
+
+# One policy that deletes and one that only plans.
+draw_registry() {
+    cat >"$work/registry.txt" <<SEED
+repository ci/app
+  repeat 3 n image request-{n} tags pr-{n} age 40d
+  image main tags main age 1d
+SEED
+    cat >"$work/policies.yaml" <<YAML
+version: 1
+policies:
+  - name: pull-requests
+    mode: enforce
+    schedule: "* * * * *"
+    repositories: { include: ["ci/*"] }
+    rules:
+      - name: merged
+        delete: { tags: { glob: ["pr-*"] }, older_than: 30d }
+  - name: branches
+    mode: dry-run
+    schedule: "* * * * *"
+    repositories: { include: ["ci/*"] }
+    rules:
+      - name: stale
+        delete: { tags: { glob: ["main"] }, older_than: 90d }
+YAML
+}
+
+# The page of the daemon as it is now, into $work/page.
+check_page() {
+    local said
+    fetch "$server/metrics" >"$work/page"
     # It complains on standard error, and about matters of taste with exit code 0 in some versions.
-    said=$("$promtool" check metrics <"$page" 2>&1) || fail "promtool: $said"
-    [[ -z $said ]] || fail "promtool: $said"
-    # A check that cannot fail would say nothing: the same page without a suffix and without a help.
-    if sed 's/retaind_policy_runs_total/retaind_policy_runs/; /^# HELP retaind_paused /d' "$page" | "$promtool" check metrics >"$work/said" 2>&1; then
+    said=$("$programs/promtool" check metrics <"$work/page" 2>&1) || fail "promtool, $1 the first run: $said"
+    [[ -z $said ]] || fail "promtool, $1 the first run: $said"
+    printf 'promtool accepts the page %s the first run: %s series\n' "$1" "$(grep -vc '^#' "$work/page")"
+}
+
+# A check that cannot fail would say nothing: the same page without a suffix and without a help.
+refuses_a_bad_page() {
+    if sed 's/retaind_policy_runs_total/retaind_policy_runs/; /^# HELP retaind_paused /d' "$work/page" |
+        "$programs/promtool" check metrics >"$work/said" 2>&1; then
         fail "promtool accepts a bad page"
     fi
     grep -q retaind_policy_runs "$work/said" || fail "promtool does not see a missing _total: $(cat "$work/said")"
     grep -q retaind_paused "$work/said" || fail "promtool does not see a missing help: $(cat "$work/said")"
-    printf 'ok 20-promtool\n'
 }
 
-# The one of this machine, or the one in Debian's package, unpacked: installing that would start a server.
-find_promtool() {
-    if command -v promtool; then return; fi
-    printf 'unpacking promtool\n' >&2
+start_prometheus() {
+    prometheus_at=127.0.0.1:$(free_port)
+    cat >"$work/prometheus.yml" <<YAML
+global: { scrape_interval: 1s }
+scrape_configs:
+  - job_name: retaind
+    static_configs: [{ targets: ["${server#http://}"] }]
+YAML
+    "$programs/promtool" check config "$work/prometheus.yml" >"$work/said" 2>&1 || fail "our settings of Prometheus: $(cat "$work/said")"
+    "$programs/prometheus" --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/series" --web.listen-address="$prometheus_at" \
+        >"$work/prometheus.log" 2>&1 &
+    prometheus=$!
+}
+
+# Those of this machine, or those in Debian's package, unpacked: installing that would start a server.
+find_programs() {
+    mkdir "$work/programs"
+    programs=$work/programs
+    if command -v promtool prometheus >"$work/found" && [[ $(wc -l <"$work/found") == 2 ]]; then
+        xargs -a "$work/found" ln -s -t "$programs"
+        return
+    fi
+    printf 'unpacking promtool and prometheus\n'
     (
         cd "$work"
         DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2
         apt-get download --quiet=2 prometheus
-        dpkg -x prometheus_*.deb prometheus
-    ) >&2
-    printf '%s\n' "$work/prometheus/usr/bin/promtool"
+        dpkg -x prometheus_*.deb unpacked
+    )
+    ln -s -t "$programs" "$work"/unpacked/usr/bin/{promtool,prometheus}
 }
 
-fail() {
-    printf 'error: %s\n' "$*" >&2
-    exit 1
+fetch() {
+    python3 -c '
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+sys.stdout.buffer.write(opener.open(sys.argv[1], timeout=10).read())' "$1"
 }
 
 main
