@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
@@ -35,6 +36,7 @@ pub(super) struct Live {
     seed: u64,
     ended: mpsc::Sender<Ended>,
     tasks: TaskTracker,
+    stop: CancellationToken,
     /// Each with what it had done when the metrics were last told.
     clients: BTreeMap<RegistryName, (Client, Statistics)>,
     running: Running,
@@ -63,6 +65,7 @@ impl Live {
         seed: u64,
         ended: mpsc::Sender<Ended>,
         tasks: TaskTracker,
+        stop: CancellationToken,
     ) -> Self {
         let loaded_at = clock.now();
         let (clients, running, known) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -76,6 +79,7 @@ impl Live {
             seed,
             ended,
             tasks,
+            stop,
             clients,
             running,
             known,
@@ -160,6 +164,7 @@ impl Live {
             },
             brakes,
             started_at: now,
+            stop: self.stop.clone(),
         };
         self.tasks.spawn(run::run(begun, self.ended.clone()));
     }
@@ -247,7 +252,7 @@ impl Live {
             match kept.map_or_else(|| (self.connect)(registry).map(|client| (client, Statistics::default())), Ok) {
                 Ok(client) => {
                     if client.1 == Statistics::default() {
-                        self.tasks.spawn(sign_in(client.0.clone()));
+                        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(sign_in(client.0.clone())));
                     }
                     self.clients.insert(registry.name.clone(), client);
                 }
