@@ -2,6 +2,9 @@
 //! Its clock stands until a test turns it; nothing here waits for a fixed time.
 
 mod edits;
+mod line;
+mod schedules;
+mod stops;
 
 use std::collections::BTreeMap;
 use std::fs;
