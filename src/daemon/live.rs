@@ -112,10 +112,9 @@ impl Live {
         let mut jobs = Vec::new();
         let mut by_name = BTreeMap::new();
         for (key, schedule, known) in self.scheduled() {
-            // A policy on two registries is two jobs: one that hangs must not keep the other from running.
-            let name: Arc<str> = format!("{} on {}", key.policy, key.registry).into();
-            jobs.push(self.job(key, schedule, known, &name));
-            by_name.insert(name, key.clone());
+            let job = self.job(key, schedule, known);
+            by_name.insert(Arc::clone(&job.policy), key.clone());
+            jobs.push(job);
         }
         (decide(&jobs, now, self.seed), by_name)
     }
@@ -124,9 +123,10 @@ impl Live {
         self.known.iter().filter_map(|(key, known)| Some((key, self.policy(key)?.schedule.as_ref()?, known)))
     }
 
-    fn job<'s>(&self, key: &SeriesKey, schedule: &'s Schedule, known: &Known, name: &Arc<str>) -> Job<'s> {
+    /// A policy on two registries is two jobs: one that hangs must not keep the other from running.
+    fn job<'s>(&self, key: &SeriesKey, schedule: &'s Schedule, known: &Known) -> Job<'s> {
         Job {
-            policy: Arc::clone(name),
+            policy: format!("{} on {}", key.policy, key.registry).into(),
             schedule,
             known_since: known.since,
             last_started: known.last_started,
@@ -336,7 +336,7 @@ impl Live {
 
     fn policy_status(&self, key: &SeriesKey, known: &Known, now: Timestamp) -> Option<PolicyStatus> {
         let policy = self.policy(key)?;
-        let next = policy.schedule.as_ref().and_then(|schedule| next_start(&self.job(key, schedule, known, &key.policy), now, self.seed));
+        let next = policy.schedule.as_ref().and_then(|schedule| next_start(&self.job(key, schedule, known), now, self.seed));
         let next_run_at = next.map(|start| start.at.max(now));
         self.metrics.scheduled(key, next_run_at);
         Some(PolicyStatus {
