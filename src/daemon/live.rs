@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
@@ -35,6 +36,7 @@ pub(super) struct Live {
     seed: u64,
     ended: mpsc::Sender<Ended>,
     tasks: TaskTracker,
+    stop: CancellationToken,
     /// Each with what it had done when the metrics were last told.
     clients: BTreeMap<RegistryName, (Client, Statistics)>,
     running: Running,
@@ -65,6 +67,7 @@ impl Live {
         seed: u64,
         ended: mpsc::Sender<Ended>,
         tasks: TaskTracker,
+        stop: CancellationToken,
     ) -> Self {
         let loaded_at = clock.now();
         let (clients, running, known) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -78,6 +81,7 @@ impl Live {
             seed,
             ended,
             tasks,
+            stop,
             clients,
             running,
             known,
@@ -116,10 +120,9 @@ impl Live {
         let mut jobs = Vec::new();
         let mut by_name = BTreeMap::new();
         for (key, schedule, known) in self.scheduled() {
-            // A policy on two registries is two jobs: one that hangs must not keep the other from running.
-            let name: Arc<str> = format!("{} on {}", key.policy, key.registry).into();
-            jobs.push(self.job(key, schedule, known, &name));
-            by_name.insert(name, key.clone());
+            let job = self.job(key, schedule, known);
+            by_name.insert(Arc::clone(&job.policy), key.clone());
+            jobs.push(job);
         }
         (decide(&jobs, now, self.seed), by_name)
     }
@@ -128,9 +131,10 @@ impl Live {
         self.known.iter().filter_map(|(key, known)| Some((key, self.policy(key)?.schedule.as_ref()?, known)))
     }
 
-    fn job<'s>(&self, key: &SeriesKey, schedule: &'s Schedule, known: &Known, name: &Arc<str>) -> Job<'s> {
+    /// A policy on two registries is two jobs: one that hangs must not keep the other from running.
+    fn job<'s>(&self, key: &SeriesKey, schedule: &'s Schedule, known: &Known) -> Job<'s> {
         Job {
-            policy: Arc::clone(name),
+            policy: format!("{} on {}", key.policy, key.registry).into(),
             schedule,
             known_since: known.since,
             last_started: known.last_started,
@@ -168,6 +172,7 @@ impl Live {
             },
             brakes,
             started_at: now,
+            stop: self.stop.clone(),
         };
         self.tasks.spawn(run::run(begun, self.ended.clone()));
     }
@@ -255,7 +260,8 @@ impl Live {
             match kept.map_or_else(|| (self.connect)(registry).map(|client| (client, Statistics::default())), Ok) {
                 Ok(client) => {
                     if client.1 == Statistics::default() {
-                        self.tasks.spawn(sign_in(client.0.clone(), Arc::clone(&self.signed_in)));
+                        let signing_in = sign_in(client.0.clone(), Arc::clone(&self.signed_in));
+                        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(signing_in));
                     }
                     self.clients.insert(registry.name.clone(), client);
                 }
@@ -339,7 +345,7 @@ impl Live {
 
     fn policy_status(&self, key: &SeriesKey, known: &Known, now: Timestamp) -> Option<PolicyStatus> {
         let policy = self.policy(key)?;
-        let next = policy.schedule.as_ref().and_then(|schedule| next_start(&self.job(key, schedule, known, &key.policy), now, self.seed));
+        let next = policy.schedule.as_ref().and_then(|schedule| next_start(&self.job(key, schedule, known), now, self.seed));
         let next_run_at = next.map(|start| start.at.max(now));
         self.metrics.scheduled(key, next_run_at);
         Some(PolicyStatus {

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::acr::Client;
 use crate::clock::Clock;
@@ -84,9 +84,10 @@ pub async fn run(daemon: Daemon, orders: Orders) {
 
     let (reloads, mut reloaded) = mpsc::channel(1);
     let tasks = TaskTracker::new();
-    tasks.spawn(reload::watch(config, configuration.content_hash, reload, reloads, stop.clone()));
+    tasks.spawn(stop.clone().run_until_cancelled_owned(reload::watch(config, configuration.content_hash, reload, reloads)));
     let (ended, mut endings) = mpsc::channel::<Ended>(ENDED_MAX);
-    let mut live = Live::new(Arc::new(configuration), state, clock.clone(), connect, metrics, status, seed, ended, tasks.clone());
+    let mut live =
+        Live::new(Arc::new(configuration), state, clock.clone(), connect, metrics, status, seed, ended, tasks.clone(), stop.clone());
     let signed_in = live.signed_in();
     live.start();
     notify::ready(&live.summary());
@@ -108,8 +109,13 @@ pub async fn run(daemon: Daemon, orders: Orders) {
     info!("stopping: nothing new is begun, requests on their way are finished");
     live.stop();
     tasks.close();
-    if tokio::time::timeout(STOP_MAX, tasks.wait()).await.is_err() {
-        warn!("requests on their way did not end within {STOP_MAX:?}; the next start reads what became of them");
+    loop {
+        tokio::select! {
+            biased;
+            // Taken while waiting: more runs may end than fit into the channel.
+            Some(ended) = endings.recv() => live.ended(ended),
+            () = tasks.wait() => break,
+        }
     }
     while let Ok(ended) = endings.try_recv() {
         live.ended(ended);

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{Configuration, Problems};
 
@@ -24,19 +23,12 @@ pub(super) enum Reloaded {
 ///
 /// Valid changes are believed when two looks in a row see the same, because editors write in pieces; invalid ones at once, because what
 /// follows from them is only that nothing is deleted.
-pub(super) async fn watch(
-    config: PathBuf,
-    in_use: [u8; 32],
-    mut now: mpsc::Receiver<()>,
-    tell: mpsc::Sender<Reloaded>,
-    stop: CancellationToken,
-) {
+pub(super) async fn watch(config: PathBuf, in_use: [u8; 32], mut now: mpsc::Receiver<()>, tell: mpsc::Sender<Reloaded>) {
     let mut seen = Seen { in_use, candidate: None, problem: None };
     let mut told_to = false;
     loop {
         let sleep = if seen.candidate.is_some() { RELOAD_EVERY / 5 } else { RELOAD_EVERY };
         tokio::select! {
-            () = stop.cancelled() => return,
             Some(()) = now.recv() => told_to = true,
             () = tokio::time::sleep(sleep) => {}
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::acr::Client;
@@ -16,6 +17,8 @@ use crate::pipeline::{self, Run, RunError, Told};
 use crate::state::State;
 use crate::telemetry::{FailureReason, RunEnd, SeriesKey};
 
+use super::STOP_MAX;
+
 /// What a run is made of. It keeps the policies that it began with.
 pub(super) struct Begun {
     pub(super) key: SeriesKey,
@@ -26,6 +29,7 @@ pub(super) struct Begun {
     pub(super) brakes: Brakes,
     pub(super) circumstances: Circumstances,
     pub(super) started_at: Timestamp,
+    pub(super) stop: CancellationToken,
 }
 
 /// A run that ended.
@@ -52,15 +56,15 @@ pub(super) async fn run(begun: Begun, ended: mpsc::Sender<Ended>) {
 }
 
 async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
-    let Begun { key, configuration, client, state, clock, brakes, circumstances, started_at: _ } = begun;
+    let Begun { key, configuration, client, state, clock, brakes, circumstances, started_at: _, stop } = begun;
     let mut tally = Tally::default();
     let Some(acting) = configuration.policies.iter().find(|policy| policy.name == key.policy) else {
         return (RunEnd::Succeeded, None, tally);
     };
-    let run = Run { policies: &configuration.policies, acting, client, state, clock, brakes, circumstances, agreed: None };
+    let run = Run { policies: &configuration.policies, acting, client, state, clock, brakes: brakes.clone(), circumstances, agreed: None };
     let mut held_back = None;
     let mut stopped = None;
-    let outcome = pipeline::run(&run, &mut |told| match told {
+    let mut tell = |told: &Told<'_>| match told {
         Told::Planned(decided) => {
             tally.plan(decided);
             held_back = decided.refusals.first().map(ToString::to_string);
@@ -73,10 +77,16 @@ async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
             tally.apply(applied);
             stopped = why_stopped(applied);
         }
-    })
-    .await;
+    };
+    let outcome = tokio::select! {
+        // A run that is through is noted as that, also when the daemon is to stop at the same moment.
+        biased;
+        outcome = pipeline::run(&run, &mut tell) => Some(outcome),
+        () = only_reads_are_left(&stop, &brakes) => None,
+    };
     let (end, explanation) = match outcome {
-        Err(error) => {
+        None => (RunEnd::Failed(FailureReason::Interrupted), Some("the daemon was asked to stop".to_owned())),
+        Some(Err(error)) => {
             warn!(policy = %key.policy, registry = %key.registry, "run failed: {error}");
             let reason = match error {
                 RunError::Registry(_) => FailureReason::Registry,
@@ -84,11 +94,21 @@ async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
             };
             (RunEnd::Failed(reason), Some(error.to_string()))
         }
-        Ok(ended) if ended.refused && acting.is_enforced() => (RunEnd::Refused, held_back),
-        Ok(ended) => end_of(&ended, stopped),
+        Some(Ok(ended)) if ended.refused && acting.is_enforced() => (RunEnd::Refused, held_back),
+        Some(Ok(ended)) => end_of(&ended, stopped),
     };
     info!(policy = %key.policy, registry = %key.registry, deleted = tally.deleted, untagged = tally.untagged, skipped = tally.skipped, "run ended");
     (end, explanation, tally)
+}
+
+/// Waits until the daemon is to stop and the run may be dropped: reads at once, because nothing is lost with them; changes only when
+/// they are through, or after [`STOP_MAX`]: the journal knows what is on its way, and the next process reads what became of it.
+async fn only_reads_are_left(stop: &CancellationToken, brakes: &Brakes) {
+    stop.cancelled().await;
+    brakes.pull();
+    if tokio::time::timeout(STOP_MAX, brakes.settled()).await.is_err() {
+        warn!("requests on their way did not end within {STOP_MAX:?}; the next start reads what became of them");
+    }
 }
 
 fn end_of(ended: &pipeline::Ended, stopped: Option<Stopped>) -> (RunEnd, Option<String>) {

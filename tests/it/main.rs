@@ -6,6 +6,7 @@ mod audit;
 mod binary;
 mod client;
 mod crash;
+mod daemon;
 mod emulator;
 mod estate;
 mod examples;

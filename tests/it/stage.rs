@@ -335,7 +335,7 @@ impl Change {
     }
 }
 
-/// Every request was announced by an intent of its own, repetitions of what was refused for the moment (429, 503) aside; and what
+/// Every request was announced by an intent of its own, repetitions of what was refused for the moment (401, 429, 503) aside; and what
 /// the journal (oldest first) says of a request is what the registry did.
 pub(crate) fn account(journal: &[JournalEntry], emulator: &Emulator) {
     let requests = emulator.requests();
@@ -353,7 +353,7 @@ pub(crate) fn account(journal: &[JournalEntry], emulator: &Emulator) {
         let statuses = asked.get(change).map(Vec::as_slice).unwrap_or_default();
         let outcomes = recorded.get(change).map(Vec::as_slice).unwrap_or_default();
         let complain = |what: &str| panic!("{change:?}: {what}\nrequests answered: {statuses:?}\njournal: {outcomes:?}");
-        let final_requests = statuses.iter().filter(|status| !matches!(status, Some(429 | 503))).count();
+        let final_requests = statuses.iter().filter(|status| !matches!(status, Some(401 | 429 | 503))).count();
         let sent = outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::NotSent)).count();
         if sent < final_requests {
             complain("a request without an intent of its own");

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 /// Brakes, shared by everyone who may pull them and everyone who must look at them.
 #[derive(Debug, Clone, Default)]
 pub struct Brakes(Arc<Lever>);
@@ -14,6 +17,8 @@ struct Lever {
     /// While this file exists, they are on: another process pauses deleting with it. A look costs a microsecond, a delete
     /// milliseconds.
     pause_file: Option<PathBuf>,
+    /// Changes on their way. Closed when the brakes are pulled, which is when somebody may wait for the last one.
+    changes: TaskTracker,
 }
 
 impl Brakes {
@@ -24,12 +29,24 @@ impl Brakes {
 
     /// Brakes that are on while this file exists, too.
     pub fn with_pause_file(file: PathBuf) -> Self {
-        Self(Arc::new(Lever { pulled: AtomicBool::new(false), pause_file: Some(file) }))
+        Self(Arc::new(Lever { pause_file: Some(file), ..Lever::default() }))
     }
 
     /// Nothing new is begun from now on; requests on their way are finished.
     pub fn pull(&self) {
         self.0.pulled.store(true, Ordering::Release);
+        self.0.changes.close();
+    }
+
+    /// Notes that a change is on its way until the token is dropped. Taken before the brakes are looked at: whoever pulls them then
+    /// either stops the change or waits for it.
+    pub(super) fn change_on_its_way(&self) -> TaskTrackerToken {
+        self.0.changes.token()
+    }
+
+    /// Waits until the brakes are pulled and no change is on its way any more. What a run still does then only reads.
+    pub async fn settled(&self) {
+        self.0.changes.wait().await;
     }
 
     /// Whether they are pulled.

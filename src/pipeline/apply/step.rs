@@ -305,7 +305,8 @@ impl<'a> Worker<'a> {
         reason: &str,
         ask: impl AsyncFnOnce() -> Asked,
     ) -> Outcome {
-        let Application { client, state, clock, brakes: _, run } = self.application;
+        let Application { client, state, clock, brakes, run } = self.application;
+        let _on_its_way = brakes.change_on_its_way();
         let (registry, repository) = (client.registry(), self.name);
         let intent = Intent { run: *run, registry, repository, verb, digest, tag, tags, reason, document: None, at: clock.now() };
         let intent = match state.intend(&intent) {

@@ -1,0 +1,109 @@
+//! What runs when: several registries, runs that last, and daemons that were down.
+
+use jiff::Timestamp;
+
+use super::line::{Cable, Line};
+use super::*;
+
+const RUNS: &str = "retaind_policy_runs_total{policy=\"ci\",registry=\"contoso\"}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_out_of_reach_holds_up_no_other() {
+    let mut site = Site::with(&["contoso", "fabrikam"], &policies(""));
+    let cable = Cable::new(&site.emulators["fabrikam"]);
+    cable.set(Line::Down);
+    site.transports.insert("fabrikam".to_owned(), cable.clone());
+    let service = site.start().await;
+    let of = async |registry: &str| {
+        let status = service.status().await;
+        let policies = status["policies"].as_array().cloned().unwrap_or_default();
+        policies.into_iter().find(|policy| policy["registry"] == registry).unwrap_or_else(|| panic!("{status}"))
+    };
+    service.hands.turn(TO_THE_FIRST_RUN_SECONDS);
+    eventually("both runs end", async || of("contoso").await["last_run"].is_object() && of("fabrikam").await["last_run"].is_object()).await;
+    assert_eq!((&of("contoso").await["last_run"]["outcome"], left(&site.emulators["contoso"])), (&"succeeded".into(), 0));
+    let failed = of("fabrikam").await["last_run"].clone();
+    assert_eq!(failed["outcome"], "failed");
+    assert!(failed["explanation"].as_str().is_some_and(|why| why.contains("nobody listens there")), "{failed}");
+    let failures = "retaind_policy_run_failures_total{policy=\"ci\",reason=\"registry\",registry=\"fabrikam\"}";
+    assert_eq!(service.metric(failures).await, Some(1.0));
+    assert_eq!(service.ready("credential").await, "[+]credential ok: not yet accepted by fabrikam");
+
+    cable.set(Line::Up);
+    // The client remembers for some real seconds that nobody let it in, in which hours pass here: a later run gets through.
+    eventually("the other one is done", async || {
+        let last = of("fabrikam").await["last_run"].clone();
+        if last["outcome"] == "failed" && last["started_at"] == service.hands.now().to_string() {
+            service.hands.turn(TO_THE_NEXT_RUN_SECONDS);
+        }
+        last["outcome"] == "succeeded"
+    })
+    .await;
+    assert_eq!(left(&site.emulators["fabrikam"]), 0);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_begins_when_the_status_says() {
+    let site = Site::with(&["contoso", "fabrikam"], &policies(""));
+    let service = site.start().await;
+    for place in 0..2 {
+        let policy = async || service.status().await["policies"][place].clone();
+        let shown: Timestamp = policy().await["next_run_at"].as_str().and_then(|at| at.parse().ok()).expect("a time");
+        let gauge = format!("retaind_policy_next_run_timestamp_seconds{{policy=\"ci\",registry={}}}", policy().await["registry"]);
+        let told = service.metric(&gauge).await.expect("a series");
+        assert!((told - shown.as_duration().as_secs_f64()).abs() < 0.001, "{told} is not {shown}");
+        // The clock is turned by whole seconds.
+        service.hands.turn(shown.as_second() + 1 - service.hands.now().as_second());
+        let now = service.hands.now().to_string();
+        eventually("it has run", async || policy().await["last_run"]["started_at"] == now.as_str()).await;
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_lasts_over_two_of_its_times_is_followed_by_one() {
+    let site = Site::new(&policies(""));
+    let mut gate = Gate::before_deletes(site.emulator());
+    let service = site.start().await;
+    service.turn_to_a_run(TO_THE_FIRST_RUN_SECONDS).await;
+    gate.reached().await;
+    let begun = service.status().await["policies"][0]["running_since"].clone();
+    service.hands.turn(2 * TO_THE_NEXT_RUN_SECONDS);
+    let now = service.hands.now().to_string();
+    // So the scheduler knows that it is due, and has let it be.
+    eventually("a run is due", async || service.status().await["policies"][0]["next_run_at"] == now.as_str()).await;
+    assert_eq!(service.status().await["policies"][0]["running_since"], begun);
+    gate.open();
+    let started = async || service.status().await["policies"][0]["last_run"]["started_at"].clone();
+    eventually("the one that waited has run", async || started().await == now.as_str()).await;
+    let status = service.status().await;
+    let next = status["policies"][0]["next_run_at"].as_str().expect("a time");
+    assert!(now.as_str() < next, "nothing is due any more: {status}");
+    assert_eq!((service.metric(RUNS).await, site.left()), (Some(2.0), 0));
+    service.stop().await;
+    site.account();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_missed_while_the_daemon_was_down_is_caught_up_once() {
+    let site = Site::new(&policies(""));
+    site.start().await.stop().await;
+    // One o'clock and two o'clock.
+    site.hands.turn(TO_THE_FIRST_RUN_SECONDS + TO_THE_NEXT_RUN_SECONDS);
+    let now = site.hands.now().to_string();
+    for (start, runs_of_this_process) in [("with a run missed", 1.0), ("with nothing missed", 0.0)] {
+        let service = site.start().await;
+        eventually("nothing is due any more", async || {
+            let policy = &service.status().await["policies"][0];
+            policy["running_since"].is_null() && policy["next_run_at"].as_str().is_some_and(|next| now.as_str() < next)
+        })
+        .await;
+        // Both know of the one run: the one that did it, and the one that was told by the state.
+        assert_eq!(service.last_run().await["started_at"], now, "{start}");
+        assert_eq!((service.metric(RUNS).await.unwrap_or_default(), site.left()), (runs_of_this_process, 0), "{start}");
+        service.stop().await;
+        assert_eq!(open(&site.state_dir()).runs(10).expect("the runs").len(), 1, "{start}");
+    }
+    site.account();
+}
