@@ -55,23 +55,25 @@ struct Known {
     last_run: Option<LastRun>,
 }
 
+/// What the daemon hands over.
+pub(super) struct Parts {
+    pub(super) configuration: Arc<Configuration>,
+    pub(super) state: State,
+    pub(super) clock: Clock,
+    pub(super) connect: Connect,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) seed: u64,
+    pub(super) ended: mpsc::Sender<Ended>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
 impl Live {
-    #[expect(clippy::too_many_arguments, reason = "the parts of the daemon, wired once")]
-    pub(super) fn new(
-        configuration: Arc<Configuration>,
-        state: State,
-        clock: Clock,
-        connect: Connect,
-        metrics: Arc<Metrics>,
-        status: watch::Sender<Status>,
-        seed: u64,
-        ended: mpsc::Sender<Ended>,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-    ) -> Self {
-        let loaded_at = clock.now();
-        let (clients, running, known) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { configuration, state, clock, connect, metrics, status, seed, ended, tasks, stop } = parts;
         Self {
+            loaded_at: clock.now(),
             configuration,
             state,
             clock,
@@ -82,10 +84,9 @@ impl Live {
             ended,
             tasks,
             stop,
-            clients,
-            running,
-            known,
-            loaded_at,
+            clients: BTreeMap::new(),
+            running: BTreeMap::new(),
+            known: BTreeMap::new(),
             problem: None,
             signed_in: Arc::default(),
         }

@@ -28,7 +28,7 @@ use crate::serve::{self, ServerState, Status};
 use crate::state::State;
 use crate::telemetry::{Build, Metrics};
 
-use live::Live;
+use live::{Live, Parts};
 use reload::Reloaded;
 use run::Ended;
 
@@ -86,8 +86,18 @@ pub async fn run(daemon: Daemon, orders: Orders) {
     let tasks = TaskTracker::new();
     tasks.spawn(stop.clone().run_until_cancelled_owned(reload::watch(config, configuration.content_hash, reload, reloads)));
     let (ended, mut endings) = mpsc::channel::<Ended>(ENDED_MAX);
-    let mut live =
-        Live::new(Arc::new(configuration), state, clock.clone(), connect, metrics, status, seed, ended, tasks.clone(), stop.clone());
+    let mut live = Live::new(Parts {
+        configuration: Arc::new(configuration),
+        state,
+        clock: clock.clone(),
+        connect,
+        metrics,
+        status,
+        seed,
+        ended,
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    });
     let signed_in = live.signed_in();
     live.start();
     notify::ready(&live.summary());
