@@ -12,6 +12,7 @@ mod estate;
 mod examples;
 mod laws;
 mod leash;
+mod memory;
 mod metrics;
 mod oracle;
 mod recordings;
