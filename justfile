@@ -36,4 +36,4 @@ bench *filter:
 
 # A registry in memory, a policy, and every decision explained
 demo:
-    cargo run --locked -- demo
+    cargo run --locked -- demo --once

@@ -48,7 +48,7 @@ pub(super) enum Command {
     Inventory(InventoryArguments),
     /// Ask a running daemon whether it is ready; exit code 0 or 1
     Health(HealthArguments),
-    /// Show the main job on an embedded registry
+    /// Show the daemon, or one run, on an embedded registry
     Demo(DemoArguments),
     /// Serve an in-memory imitation of Azure Container Registry
     Emulate(EmulateArguments),
@@ -229,7 +229,7 @@ pub(super) struct HealthArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// End when the job is done (it does so in any case)
+    /// Run each policy once, show what it did, and end; without it, the daemon runs until Ctrl-C
     #[arg(long)]
     pub(super) once: bool,
 }
