@@ -159,7 +159,7 @@ impl Emulator {
     /// Who gives this user and password. No user at all is everyone, where the registry allows that.
     pub(crate) fn known(&self, user: &str, password: &str, login_server: &str) -> Option<Principal> {
         if user.is_empty() && password.is_empty() {
-            let subject = "anonymous".to_owned();
+            let subject = EVERYBODY.to_owned();
             return self.options().anonymous_pull.then_some(Principal { subject, permissions: Permissions::READ, repositories: None });
         }
         if user == REFRESH_TOKEN_USER {
@@ -179,16 +179,18 @@ impl Emulator {
         })
     }
 
-    /// Lets the request pass, or says what to answer.
-    pub(crate) fn authorize(&self, call: &Call, need: Option<&Need>) -> Result<(), Answer> {
+    /// Lets the request pass and says whose it is, or says what to answer.
+    pub(crate) fn authorize(&self, call: &Call, need: Option<&Need>) -> Result<String, Answer> {
         if !self.options().require_auth {
-            return Ok(());
+            return Ok(EVERYBODY.to_owned());
         }
         let reason = match authorization(&call.headers) {
             Authorization::None => None,
             Authorization::Bearer(token) => match self.verify(&token, &call.login_server, "access_token") {
                 None => Some("invalid_token"),
-                Some(claims) if need.is_none_or(|need| satisfied(need, |action| granted(&claims, need, action))) => return Ok(()),
+                Some(claims) if need.is_none_or(|need| satisfied(need, |action| granted(&claims, need, action))) => {
+                    return Ok(claims.get("sub").and_then(Value::as_str).unwrap_or(EVERYBODY).to_owned());
+                }
                 Some(_) => Some("insufficient_scope"),
             },
             Authorization::Basic(user, password) => match self.known(&user, &password, &call.login_server) {
@@ -197,13 +199,16 @@ impl Emulator {
                     Some(need) if !satisfied(need, |action| principal.allow(need.resource, &need.name, action)) => {
                         Some("insufficient_scope")
                     }
-                    _ => return Ok(()),
+                    _ => return Ok(principal.subject),
                 },
             },
         };
         Err(challenge(call, need, reason))
     }
 }
+
+/// Those who say nothing about themselves are one identity.
+const EVERYBODY: &str = "anonymous";
 
 /// The user name under which a refresh token goes as a password.
 const REFRESH_TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";

@@ -13,6 +13,7 @@ use super::answer::{Answer, Origin};
 use super::faults::{self, Dropped, Failure};
 use super::journal::LoggedRequest;
 use super::route::Route;
+use super::throttle::{Class, Left, REMAINING_CALLS};
 use super::{Emulator, faults::Response as FaultResponse, percent};
 
 /// The largest body that is accepted: one upload of a gibibyte. It is held in memory.
@@ -22,7 +23,8 @@ const MANIFEST_BYTES_MAX: usize = 4 << 20;
 
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
-const REMAINING_CALLS: HeaderName = HeaderName::from_static("x-ms-ratelimit-remaining-calls-per-second");
+/// The calls a second that deletions have left where nobody counts: what most recordings show.
+const UNCOUNTED: &str = "8.000000";
 
 /// What a hook is told about a request.
 #[derive(Debug, Clone)]
@@ -72,9 +74,18 @@ impl Emulator {
         }
         let need = route.need(&call.method);
         let open = matches!(route, Route::Exchange | Route::Token | Route::Requests);
-        if !open && let Err(challenge) = self.authorize(call, need.as_ref()) {
-            return challenge;
-        }
+        let identity = if open {
+            String::new()
+        } else {
+            match self.authorize(call, need.as_ref()) {
+                Ok(identity) => identity,
+                Err(challenge) => return challenge,
+            }
+        };
+        let left = match self.charge(call, route, &identity) {
+            Ok(left) => left,
+            Err(refusal) => return refusal,
+        };
         let answer = match route {
             Route::Ping => Ok(Answer::bytes("application/json; charset=utf-8", Bytes::from_static(b"{}"))),
             Route::Catalog => Ok(self.catalog(call)),
@@ -94,13 +105,32 @@ impl Emulator {
             Route::Requests => Ok(Answer { origin: Origin::Emulator, ..Answer::json(StatusCode::OK, &self.lock().journal.json()) }),
         };
         let (Ok(answer) | Err(answer)) = answer;
-        if open { answer } else { self.traced(call, answer) }
+        match (open, left) {
+            (true, None) => answer,
+            (true, Some(left)) => answer.with(REMAINING_CALLS, &left.for_tokens()),
+            (false, left) => self.traced(call, answer, left),
+        }
+    }
+
+    /// Counts a request against the limits; a request that was refused for want of rights is not counted.
+    fn charge(&self, call: &Call, route: &Route, identity: &str) -> Result<Option<Left>, Answer> {
+        let Some(throttle) = &self.options().throttle else { return Ok(None) };
+        if *route == Route::Requests {
+            return Ok(None);
+        }
+        let now = self.now();
+        let classes = Class::of(route, &call.method);
+        self.lock().buckets.take(throttle, classes, identity, now).map(Some).map_err(|refused| {
+            let answer = throttle.refusal(&refused);
+            if classes == [Class::Token] { answer.by_token_service() } else { answer }
+        })
     }
 
     /// Adds what only some answers carry: the remaining calls on deletions, the client's request id on deletions and under `/v2`.
-    fn traced(&self, call: &Call, answer: Answer) -> Answer {
+    fn traced(&self, call: &Call, answer: Answer, left: Option<Left>) -> Answer {
         let is_delete = call.method == Method::DELETE;
-        let answer = if is_delete { answer.with(REMAINING_CALLS, "8.000000") } else { answer };
+        let remaining = left.map_or_else(|| UNCOUNTED.to_owned(), Left::for_deletions);
+        let answer = if is_delete { answer.with(REMAINING_CALLS, &remaining) } else { answer };
         let id = call.headers.get(CLIENT_REQUEST_ID).and_then(|id| id.to_str().ok());
         match id {
             Some(id) if is_delete || call.path.starts_with("/v2/") => answer.with(CLIENT_REQUEST_ID, id).with(REQUEST_ID, &self.next_id()),

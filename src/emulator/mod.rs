@@ -17,11 +17,13 @@ mod name;
 mod oauth;
 mod paging;
 mod percent;
+mod quantity;
 mod recorded;
 mod route;
 mod seed;
 mod serve;
 mod snapshot;
+mod throttle;
 mod tls;
 mod token;
 mod upload;
@@ -40,15 +42,18 @@ pub use self::digest::{Digest, InvalidDigest};
 pub use self::faults::{Dropped, Failure, Fault, Response};
 pub use self::http::RequestInfo;
 pub use self::journal::{Counted, LoggedRequest};
+pub use self::quantity::Span;
 #[doc(hidden)]
 pub use self::recorded::{RecordedManifest, RecordedTimes};
 pub use self::seed::{Seed, SeedError};
 pub use self::snapshot::RepositorySnapshot;
+pub use self::throttle::{Allowance, Sku, Throttle};
 pub use self::tls::{Tls, TlsError};
 pub use self::world::Locks;
 
 use self::http::Call;
 use self::journal::Journal;
+use self::throttle::Buckets;
 use self::upload::Uploads;
 use self::world::{Laws, World};
 
@@ -75,6 +80,8 @@ pub struct Options {
     pub credentials: Vec<Credential>,
     /// The audiences for which Entra tokens are accepted; a slash at the end makes no difference.
     pub audiences: Vec<String>,
+    /// How much is let through; `None` is everything.
+    pub throttle: Option<Throttle>,
     /// How far in the past pushes are stamped, so that a registry filled by hand holds images that are old enough to go.
     pub push_age: SignedDuration,
     /// How many tags a manifest in a listing shows; the real registry leaves out what exceeds a limit nobody has published.
@@ -115,6 +122,7 @@ impl Default for Options {
             audiences: ["https://containerregistry.azure.net", "https://management.azure.com", "https://management.core.windows.net"]
                 .map(str::to_owned)
                 .to_vec(),
+            throttle: None,
             push_age: SignedDuration::ZERO,
             tags_shown_max: 10,
             page_size_default: 100,
@@ -159,6 +167,7 @@ struct State {
     uploads: Uploads,
     journal: Journal,
     faults: Vec<Fault>,
+    buckets: Buckets,
     ids: u64,
     token_generation: u32,
 }

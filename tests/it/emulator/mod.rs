@@ -7,6 +7,7 @@ mod changing;
 mod drawing;
 mod faults;
 mod listing;
+mod throttling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

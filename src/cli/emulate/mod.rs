@@ -5,18 +5,22 @@ use std::future::pending;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 
-use crate::emulator::{Credential, Emulator, Options, Permissions, Tls};
+use crate::emulator::{Credential, Emulator, Options, Permissions, Throttle, Tls};
 use crate::policy::Age;
 
-use super::args::EmulateArguments;
 use super::{End, Failure, open, print, signals};
+
+mod arguments;
+
+pub(super) use arguments::EmulateArguments;
 
 /// The admin user's name: ACR calls it as the registry is called, and the emulator cannot know its own name.
 const ADMIN: &str = "admin";
 
 /// Serves.
 pub(super) async fn emulate(arguments: &EmulateArguments) -> Result<End, Failure> {
-    let EmulateArguments { listen, seed, open, anonymous_pull, admin_password_file, push_age, tls_dir, tls_name } = arguments;
+    let EmulateArguments { listen, seed, open, anonymous_pull, admin_password_file, push_age, tls_dir, tls_name, sku, retry_after } =
+        arguments;
     if !listen.ip().is_loopback() {
         return Err(Failure::unusable(format!(
             "{listen} is not a loopback address, and the emulator protects nothing: listen on 127.0.0.1"
@@ -33,6 +37,7 @@ pub(super) async fn emulate(arguments: &EmulateArguments) -> Result<End, Failure
         require_auth: !open,
         anonymous_pull: *anonymous_pull,
         credentials: admin.into_iter().collect(),
+        throttle: sku.map(|sku| Throttle { wait: retry_after.0, ..Throttle::of(sku) }),
         push_age: push_age.map_or(SignedDuration::ZERO, Age::duration),
         ..Options::default()
     };
