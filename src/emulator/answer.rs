@@ -39,6 +39,8 @@ pub(crate) enum Origin {
     /// The registry before any operation, on paths that it does not know.
     Router,
     TokenService,
+    /// The storage behind the registry.
+    Storage,
     /// The emulator itself, on paths that no registry has.
     Emulator,
 }
@@ -130,7 +132,7 @@ impl Answer {
             }
         };
         stamp("date", date);
-        stamp("server", "AzureContainerRegistry");
+        stamp("server", if origin == Origin::Storage { "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0" } else { "AzureContainerRegistry" });
         let transport_security = "max-age=31536000; includeSubDomains";
         match origin {
             Origin::Registry | Origin::Router => {
@@ -152,6 +154,7 @@ impl Answer {
                     stamp("x-ms-ratelimit-remaining-calls-per-second", UNCOUNTED);
                 }
             }
+            Origin::Storage => stamp("x-ms-version", "2016-05-31"),
             Origin::Emulator => {}
         }
         let chunked = !sized && (CHUNKED_FROM_BYTES < body.len() || origin == Origin::TokenService);

@@ -126,6 +126,7 @@ impl Class {
     pub(crate) fn of(route: &Route, method: &Method) -> &'static [Self] {
         match route {
             Route::Exchange | Route::Token => &[Self::Token],
+            Route::Stored { .. } | Route::Requests => &[],
             Route::Referrers { .. } => &[Self::Referrers, Self::Read],
             _ if *method == Method::DELETE => &[Self::Delete],
             _ if *method == Method::GET || *method == Method::HEAD => &[Self::Read],

@@ -33,6 +33,15 @@ pub(in crate::cli) struct EmulateArguments {
     /// A further name for the certificate
     #[arg(long, value_name = "NAME", requires = "tls_dir")]
     pub(in crate::cli) tls_name: Vec<String>,
+    /// Serve blobs at once instead of sending their readers on to a storage, as the real registry does
+    #[arg(long)]
+    pub(in crate::cli) no_blob_redirect: bool,
+    /// How long every answer takes at least, e.g. 30ms
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub(in crate::cli) latency: Span,
+    /// Make requests go wrong as this script says (the format is in docs/emulator.md)
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) faults: Option<PathBuf>,
     /// Let through only what this service tier does: basic, standard or premium; without it, everything
     #[arg(long, value_name = "TIER")]
     pub(in crate::cli) sku: Option<Sku>,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::SeedError;
 use crate::emulator::drawn;
+use crate::emulator::words::words;
 use crate::emulator::world::Locks;
 
 /// A whole drawing.
@@ -121,30 +122,6 @@ impl Line {
 
     pub(super) fn item(&self) -> Result<Item, SeedError> {
         item(&self.words).map_err(|message| self.error(message))
-    }
-}
-
-/// The words of a line. A comment starts with `#` at the start of a word; quotes hold blanks together.
-fn words(line: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let mut characters = line.chars().peekable();
-    loop {
-        while characters.next_if(|character| character.is_whitespace()).is_some() {}
-        if matches!(characters.peek(), None | Some('#')) {
-            return Ok(words);
-        }
-        let mut word = String::new();
-        let mut quoted = false;
-        while let Some(character) = characters.next_if(|character| quoted || !character.is_whitespace()) {
-            match character {
-                '"' => quoted = !quoted,
-                other => word.push(other),
-            }
-        }
-        if quoted {
-            return Err("a quotation mark is not closed".to_owned());
-        }
-        words.push(word);
     }
 }
 
