@@ -145,7 +145,7 @@ impl Context<'_> {
         let newest = |tags: &[Tag]| tags.iter().map(|tag| tag.updated_at).try_fold(item.updated_at?, |newest, at| Some(newest.max(at?)));
         let since = match (tag, self.contents.tagged(manifest)) {
             (Some(tag), _) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
-            (None, []) => untagged_since(item, adopt_backlog, self.observed_since, self.now)?,
+            (None, []) => untagged_since(item, adopt_backlog, self.observations.since, self.now)?,
             (None, companions) => newest(companions)?,
         };
         since.checked_add(age.duration()).ok()
