@@ -4,7 +4,7 @@ set -euo pipefail
 server=http://127.0.0.1:8080
 
 main() {
-    trap 'code=$?; [[ $code == 0 ]] || { systemctl status --no-pager --full retaind.service emulator.service; journalctl --no-pager -n 60; } 2>&1; exit $code' EXIT
+    trap 'explain_failure $?' EXIT
     start_registry
     write_files
     systemctl daemon-reload
@@ -81,7 +81,8 @@ reads_its_credential() {
 }
 
 has_no_rights() {
-    local process=/proc/$(property MainPID)
+    local process
+    process=/proc/$(property MainPID)
     grep -qE '^CapEff:\s+0+$' "$process/status" || fail "it has capabilities: $(grep CapEff "$process/status")"
     grep -qE '^NoNewPrivs:\s+1$' "$process/status" || fail "it may gain rights"
     grep -qE '^Seccomp:\s+2$' "$process/status" || fail "its system calls are not filtered"
@@ -153,6 +154,14 @@ runs_once() {
     systemctl start retaind-once.timer
     [[ -n $(systemctl show --value --property=NextElapseUSecRealtime retaind-once.timer) ]] || fail "the timer does not know when"
     said "runs once, and by the timer"
+}
+
+explain_failure() {
+    if [[ $1 != 0 ]]; then
+        systemctl status --no-pager --full retaind.service emulator.service
+        journalctl --no-pager -n 60
+    fi
+    exit "$1"
 }
 
 property() {
