@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use crate::model::{Digest, RegistryName, RepositoryName};
+use crate::state::RunId;
+
 /// Where the settings are unless `--config` says otherwise.
 const CONFIG_DEFAULT: &str = "/etc/retaind/retaind.yaml";
 
@@ -33,6 +36,10 @@ pub(super) enum Command {
     Pause(StateArguments),
     /// Let deleting go on
     Resume(StateArguments),
+    /// Approve a plan that a run reported: of changed policies, over a limit, or of a listing that shrank
+    Approve(ApproveArguments),
+    /// Show what was run, or what was changed and why
+    History(HistoryArguments),
     /// Say why an image stays or goes, and from when on it would go
     Explain(ExplainArguments),
     /// Check the settings and policies
@@ -128,6 +135,52 @@ pub(super) struct StateArguments {
     /// The settings file
     #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
     pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApproveArguments {
+    /// The plan's hash, as reports, logs and `retaind history` show it
+    #[arg(value_name = "PLAN_HASH")]
+    pub(super) plan: String,
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArguments {
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// Show changes instead of runs
+    #[arg(long)]
+    pub(super) changes: bool,
+    /// Only changes of this run
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) run: Option<RunId>,
+    /// Only changes in this registry
+    #[arg(long, value_name = "NAME", value_parser = RegistryName::parse)]
+    pub(super) registry: Option<RegistryName>,
+    /// Only changes in this repository
+    #[arg(long, value_name = "NAME", value_parser = RepositoryName::parse)]
+    pub(super) repository: Option<RepositoryName>,
+    /// Only changes of this manifest
+    #[arg(long, value_name = "DIGEST")]
+    pub(super) digest: Option<Digest>,
+    /// So many, the newest first
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub(super) limit: u32,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = HistoryOutput::Text)]
+    pub(super) output: HistoryOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum HistoryOutput {
+    /// For a terminal
+    Text,
+    /// For machines: one document a line
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use retaind::model::{Contents, Digest, LockChange, Locks, Manifest, MediaType, R
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
 use retaind::policy::{
-    Action, Age, Count, Delete, Grouping, Images, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
+    Action, Age, Changes, Count, Delete, Grouping, Images, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
     RepositoryFilter, Rule, Selector, TagPattern,
 };
 
@@ -294,6 +294,7 @@ impl Lot {
             max_deletes: 500,
             max_delete_percent: 100,
             on_limit: OnLimit::Refuse,
+            changes: Changes::NextRun,
         };
         policy(place, self.pick(&[Mode::DryRun, Mode::Enforce]), rules, limits)
     }

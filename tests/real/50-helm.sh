@@ -235,7 +235,7 @@ a_mounted_config_map_drives_the_daemon() {
 }
 
 policy() {
-    printf '{ name: %s, mode: enforce, schedule: "* * * * *", repositories: { include: ["ci/*"] }, rules: [{ name: old, delete: { tags: { glob: ["%s"] }, older_than: 30d } }] }' "$1" "$2"
+    printf '{ name: %s, mode: enforce, schedule: "* * * * *", repositories: { include: ["ci/*"] }, rules: [{ name: old, delete: { tags: { glob: ["%s"] }, older_than: 30d } }], limits: { changes: immediately } }' "$1" "$2"
 }
 
 # deliver ROOT MODE PORT POLICIES [text]: renders the chart and renews the mounted ConfigMaps. As text, the schema does not look.

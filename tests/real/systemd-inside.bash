@@ -58,6 +58,7 @@ policies:
     schedule: "@daily"
     repositories: { include: ["ci/*"] }
     rules: [{ name: old, delete: { tags: { glob: ["pr-*"] }, older_than: 30d } }]
+    limits: { changes: immediately }
 YAML
 }
 

@@ -13,7 +13,7 @@ use crate::config::scalar::split_hint;
 use crate::config::shape::POLICIES;
 use crate::model::{LockChange, RegistryName};
 use crate::policy::{
-    Action, Count, Delete, Expression, Grouping, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
+    Action, Changes, Count, Delete, Expression, Grouping, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
     RepositoryFilter, Rule, Schedule, Selector, TagPattern, Window, Windows,
 };
 use jiff::tz::TimeZone;
@@ -305,6 +305,11 @@ fn limits(context: &mut Context<'_>, object: &Object) -> Limits {
         on_limit: match object.word("on_limit") {
             Some("oldest_first") => OnLimit::OldestFirst,
             Some(_) | None => OnLimit::Refuse,
+        },
+        changes: match object.word("changes") {
+            Some("approve") => Changes::Approve,
+            Some("immediately") => Changes::Immediately,
+            Some(_) | None => Changes::NextRun,
         },
     }
 }

@@ -92,7 +92,7 @@ impl Tally {
 }
 
 /// Every word that [`Tally::refusals`] may hold.
-pub const REFUSAL_CODES: [&str; 9] = [
+pub const REFUSAL_CODES: [&str; 11] = [
     "paused",
     "suspended",
     "clock_difference",
@@ -102,6 +102,8 @@ pub const REFUSAL_CODES: [&str; 9] = [
     "repository_share",
     "drained",
     "audit",
+    "repository_shrunk",
+    "policies_changed",
 ];
 
 /// A stable word for a refusal, for machines.
@@ -116,6 +118,8 @@ fn refusal_code(refusal: &Refusal) -> &'static str {
         Refusal::RepositoryShare(..) => 6,
         Refusal::Drained { .. } => 7,
         Refusal::Audit(..) => 8,
+        Refusal::RepositoryShrunk(..) => 9,
+        Refusal::PoliciesChanged(_) => 10,
     };
     REFUSAL_CODES[place]
 }
