@@ -5,7 +5,7 @@
 #   just image-test
 #
 # Needs root, Debian 12, podman with buildah and runc, and mmdebstrap; takes minutes. Where the public base images can be pulled, name
-# them: RUST_IMAGE=… BASE_IMAGE=… just image-test. Otherwise stand-ins are made of Debian's packages and this machine's Rust.
+# them: RUST_IMAGE=… BASE_IMAGE=… just image-test; IMAGE=… tests one that is built already. Otherwise stand-ins are made of Debian's packages and this machine's Rust.
 # KEEP_IMAGES=1 leaves the images for the next time.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +15,7 @@ exec </dev/null
 # Compressed it is smaller still; this is what a node keeps.
 readonly SIZE_MAX_BYTES=25000000
 readonly MEMORY=64m
-readonly NAME=localhost/retaind-image-test
+readonly NAME=${IMAGE:-localhost/retaind-image-test}
 # SIGTERM to the end, start of `podman stop` included.
 readonly STOP_MAX_MS=2000
 
@@ -38,14 +38,24 @@ main() {
     for tool in podman buildah runc mmdebstrap python3; do
         command -v "$tool" >/dev/null || fail "there is no $tool: apt-get install podman buildah runc mmdebstrap python3"
     done
-    local rust=${RUST_IMAGE:-} base=${BASE_IMAGE:-}
-    [[ -n $rust ]] || { rust=localhost/stand-in/rust:latest && stand_in_rust "$rust"; }
-    [[ -n $base ]] || { base=localhost/stand-in/static:latest && stand_in_base "$base"; }
-    podman build --pull=never --network=host --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg RUST_IMAGE="$rust" \
-        --build-arg BASE_IMAGE="$base" --build-arg VERSION="$(version)" --build-arg REVISION=image-test --tag "$NAME" "$project"
+    if [[ -z ${IMAGE:-} ]]; then build; fi
     has_the_right_size_and_labels
     runs_without_any_right
     printf 'ok image\n'
+}
+
+build() {
+    local rust=${RUST_IMAGE:-} base=${BASE_IMAGE:-}
+    if [[ -z $rust ]]; then
+        rust=localhost/stand-in/rust:latest
+        stand_in_rust "$rust"
+    fi
+    if [[ -z $base ]]; then
+        base=localhost/stand-in/static:latest
+        stand_in_base "$base"
+    fi
+    podman build --pull=never --network=host --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg RUST_IMAGE="$rust" \
+        --build-arg BASE_IMAGE="$base" --build-arg VERSION="$(version)" --build-arg REVISION=image-test --tag "$NAME" "$project"
 }
 
 version() {
@@ -86,7 +96,7 @@ has_the_right_size_and_labels() {
     ((size < SIZE_MAX_BYTES)) || fail "the image has $size bytes, more than $SIZE_MAX_BYTES"
     printf 'the image has %s bytes\n' "$size"
     said=$(podman image inspect --format '{{.Config.User}} {{index .Config.Labels "org.opencontainers.image.version"}} {{index .Config.Labels "org.opencontainers.image.revision"}} {{.Config.Entrypoint}} {{.Config.Cmd}}' "$NAME")
-    [[ $said == "65532:65532 $(version) image-test [/usr/bin/retaind] [run]" ]] || fail "the image is: $said"
+    [[ $said == "65532:65532 $(version) "*" [/usr/bin/retaind] [run]" ]] || fail "the image is: $said"
     if podman run --rm --entrypoint /bin/sh "$NAME" -c true 2>/dev/null; then fail "the image has a shell"; fi
 }
 
@@ -130,7 +140,7 @@ registries:
   - name: contoso
     endpoint: https://registry.test:$registry_port
     ca_file: /etc/ca.pem
-    auth: { kind: anonymous }
+    auth: { kind: basic, username: admin, password_file: /etc/retaind/password }
 policies: policies.yaml
 state: { dir: /var/lib/retaind }
 server: { listen: "$listen" }
@@ -151,8 +161,9 @@ YAML
 
 start_emulator() {
     printf 'repository app\n  image one tags pr-1 age 40d\n' >"$work/registry.txt"
+    printf 'a password' >"$work/etc/password"
     mkdir "$work/tls"
-    "$1" emulate --open --listen 127.0.0.1:0 --seed "$work/registry.txt" --tls-dir "$work/tls" --tls-name registry.test >"$work/emulator" 2>&1 &
+    "$1" emulate --admin-password-file "$work/etc/password" --listen 127.0.0.1:0 --seed "$work/registry.txt" --tls-dir "$work/tls" --tls-name registry.test >"$work/emulator" 2>&1 &
     emulator=$!
     local _
     for _ in {1..100}; do
@@ -193,7 +204,7 @@ clean_up() {
         kill "$process" 2>/dev/null || true
         wait "$process" 2>/dev/null || true
     done
-    [[ -n ${KEEP_IMAGES:-} ]] || podman rmi --force "$NAME" >/dev/null 2>&1 || true
+    [[ -n ${KEEP_IMAGES:-}${IMAGE:-} ]] || podman rmi --force "$NAME" >/dev/null 2>&1 || true
     rm -rf "$work"
 }
 

@@ -90,7 +90,7 @@ paused: {{ eq .Values.mode "dry-run" }}
 {{- define "retaind.settingsForStart" -}}
 server: { listen: "0.0.0.0:{{ int .Values.service.port }}" }
 {{- if .Values.persistence.enabled }}
-state: { dir: /var/lib/retaind }
+state: { dir: /var/lib/retaind{{ with .Values.state.history }}, history: {{ . | quote }}{{ end }} }
 {{- else if .Values.state.volatile }}
 state: { volatile: true }
 {{- end }}
