@@ -26,6 +26,8 @@ use super::run::{self, Begun, Ended};
 use super::schedule::{Job, decide, next_start};
 use super::{Connect, HEARTBEAT, Reloaded, Running};
 
+/// So many intervals between runs are looked at for the longest: a month of a daily schedule, microseconds of work.
+const INTERVALS: usize = 31;
 /// How often the history is shortened.
 const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -323,10 +325,7 @@ impl Live {
 
     fn loaded(&self, key: &SeriesKey) -> Option<LoadedPolicy> {
         let policy = self.policy(key)?;
-        let interval = policy.schedule.as_ref().and_then(|schedule| {
-            let first = schedule.next(self.loaded_at)?;
-            Duration::try_from(schedule.next(first)?.duration_since(first)).ok()
-        });
+        let interval = policy.schedule.as_ref().and_then(|schedule| longest_interval(schedule, self.loaded_at));
         Some(LoadedPolicy { key: key.clone(), mode: policy.mode, interval })
     }
 
@@ -418,6 +417,14 @@ impl Live {
         };
         format!("{} policies, {} running{held}", self.known.len(), self.running.len())
     }
+}
+
+/// The longest of the next [`INTERVALS`] times between two runs: on a schedule for working days a weekend is no delay.
+fn longest_interval(schedule: &Schedule, after: Timestamp) -> Option<Duration> {
+    let times = std::iter::successors(schedule.next(after), |time| schedule.next(*time)).take(INTERVALS + 1);
+    let times: Vec<Timestamp> = times.collect();
+    let longest = times.windows(2).map(|pair| pair[1].duration_since(pair[0])).max()?;
+    Duration::try_from(longest).ok()
 }
 
 /// Asks for something small, so that a wrong credential is told at the start and not with the first run at night.

@@ -19,6 +19,8 @@ pub struct Tally {
     pub going: u64,
     /// Manifests that stay, by the stable word of the first of their reasons.
     pub kept: BTreeMap<&'static str, u64>,
+    /// Repositories about which nothing was decided, because something of them could not be listed or read.
+    pub incomplete: u64,
     /// What the guard held back, by a stable word.
     pub refusals: BTreeMap<&'static str, u64>,
     /// Manifests deleted, by this run or with their subject.
@@ -54,7 +56,10 @@ impl Tally {
             }
         }
         for repository in &decided.plan.repositories {
-            let Decision::Steps(steps) = &repository.decision else { continue };
+            let Decision::Steps(steps) = &repository.decision else {
+                self.incomplete += 1;
+                continue;
+            };
             for step in &steps.deletes {
                 self.going += 1;
                 self.sizes.insert((repository.name.clone(), step.digest), step.size_bytes);
