@@ -37,6 +37,8 @@ pub(super) enum Command {
     Explain(ExplainArguments),
     /// Check the settings and policies
     Check(CheckArguments),
+    /// Play the tests written beside the policies: given these images, expect these verdicts
+    Test(TestArguments),
     /// Save a listing of a registry, to plan from it later or elsewhere
     Inventory(InventoryArguments),
     /// Ask a running daemon whether it is ready; exit code 0 or 1
@@ -162,6 +164,19 @@ pub(super) enum CheckOutput {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Files of tests; without any, the *.test.yaml beside the policies
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
+    pub(super) output: CheckOutput,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct InventoryArguments {
     #[command(flatten)]
     pub(super) selection: Selection,
@@ -222,4 +237,6 @@ pub(super) enum SchemaOf {
     Policies,
     /// retaind.yaml
     Settings,
+    /// Tests of policies
+    Tests,
 }

@@ -1,6 +1,6 @@
 //! `retaind check`: are the files right? All problems at once, for people, programs or GitHub.
 
-use crate::config::Configuration;
+use crate::config::{Configuration, Problems};
 
 use super::args::{CheckArguments, CheckOutput};
 use super::{End, Failure, print};
@@ -26,14 +26,16 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<End, Failure> {
             Ok(End::Done)
         }
         (Ok(_), CheckOutput::Github) => Ok(End::Done),
-        (Err(problems), CheckOutput::Text) => Err(problems.into()),
-        (Err(problems), CheckOutput::Json) => {
-            print(&format!("{}\n", problems.to_json()));
-            Ok(End::Unusable)
-        }
-        (Err(problems), CheckOutput::Github) => {
-            print(&problems.to_github());
-            Ok(End::Unusable)
-        }
+        (Err(problems), output) => tell(&problems, output),
     }
+}
+
+/// Tells what is wrong with the files.
+pub(super) fn tell(problems: &Problems, output: CheckOutput) -> Result<End, Failure> {
+    match output {
+        CheckOutput::Text => return Err(problems.clone().into()),
+        CheckOutput::Json => print(&format!("{}\n", problems.to_json())),
+        CheckOutput::Github => print(&problems.to_github()),
+    }
+    Ok(End::Unusable)
 }

@@ -16,6 +16,7 @@ mod plan;
 mod run;
 mod schema;
 mod signals;
+mod test;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -144,6 +145,7 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
         Command::Resume(arguments) => pause::resume(arguments),
         Command::Explain(arguments) => explain::explain(arguments, clock).await,
         Command::Check(arguments) => check::check(arguments),
+        Command::Test(arguments) => test::test(arguments).await,
         Command::Inventory(arguments) => inventory::inventory(arguments, clock).await,
         Command::Health(arguments) => health::health(arguments).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,

@@ -76,6 +76,7 @@ impl Checker<'_> {
             },
             Kind::Version
             | Kind::Text(_)
+            | Kind::Lines
             | Kind::Age
             | Kind::Percent
             | Kind::Bool

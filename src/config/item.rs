@@ -1,7 +1,7 @@
 //! What the structural check hands to the resolver: values of the right kind, keys that exist, each with its place and path.
 //! What is wrong has been reported and is `Bad` here, so that nothing is reported twice.
 
-use super::problem::{Complaint, Place, Problem, Source};
+use super::problem::{Complaint, Mark, Place, Problem, Source};
 use crate::policy::Age;
 
 /// A value and where it stands.
@@ -40,6 +40,11 @@ impl Item {
     /// Reports something about this value.
     pub(super) fn problem(&self, source: &Source, complaint: Complaint) -> Problem {
         source.problem(self.place, &self.path, complaint)
+    }
+
+    /// Where it is written.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { place: self.place, path: self.path.clone() }
     }
 
     pub(super) fn as_text(&self) -> Option<&str> {

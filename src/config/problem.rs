@@ -25,6 +25,15 @@ pub struct Place {
     pub length: usize,
 }
 
+/// Where something is written, and the keys that lead there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Where in the file.
+    pub place: Place,
+    /// Such as `policies[0].rules[2]`.
+    pub path: String,
+}
+
 /// What is wrong, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
@@ -82,6 +91,28 @@ impl Source {
         Self { name: name.into(), text: text.strip_prefix('\u{feff}').unwrap_or(text).into() }
     }
 
+    /// A problem with what is written at a mark of this file.
+    pub fn complain(&self, mark: &Mark, message: &str, hint: Option<&str>) -> Problem {
+        let complaint = Complaint { message: message.to_owned(), hint: hint.map(str::to_owned) };
+        self.problem(mark.place, &mark.path, complaint)
+    }
+
+    /// The place of a line, counted from one, of a text of several lines that is written at a mark: where it stands when the text is a
+    /// block (`|`), else where the text begins.
+    pub(super) fn within(&self, mark: &Mark, text: &str, line: usize) -> Mark {
+        // A block begins with its first line that is not blank, below its header.
+        let above = (1..mark.place.line).rev().map(|number| source_line(&self.text, number).trim_end()).find(|line| !line.is_empty());
+        if !above.is_some_and(|header| header.trim_end_matches(['-', '+']).ends_with('|')) {
+            return mark.clone();
+        }
+        let blank = text.chars().take_while(|character| *character == '\n').count();
+        let number = (mark.place.line + line).saturating_sub(blank + 1);
+        let written = source_line(&self.text, number);
+        let column = 1 + written.chars().take_while(|character| character.is_whitespace()).count();
+        let length = written.trim().chars().count().max(1);
+        Mark { place: Place { line: number, column, length }, path: mark.path.clone() }
+    }
+
     pub(super) fn problem(&self, place: Place, path: &str, complaint: Complaint) -> Problem {
         let Complaint { message, hint } = complaint;
         let line = (0 < place.line).then(|| without_secrets(source_line(&self.text, place.line)));
@@ -106,6 +137,11 @@ impl Problems {
         problems.sort_by(|left, right| (&left.file, left.place, &left.message).cmp(&(&right.file, right.place, &right.message)));
         problems.dedup_by(|right, left| (&left.file, left.place, &left.message) == (&right.file, right.place, &right.message));
         (!problems.is_empty()).then_some(Self { list: problems, more })
+    }
+
+    /// What is wrong, when anything is.
+    pub fn of(problems: Vec<Problem>) -> Option<Self> {
+        Self::collect(problems)
     }
 
     /// In the order of files, lines and columns.

@@ -25,6 +25,8 @@ pub struct Configuration {
     pub paused: bool,
     /// The files that were read: the settings first, then the policy files in the order of reading.
     pub files: Vec<PathBuf>,
+    /// The files of policy tests beside them, which are not part of the configuration.
+    pub test_files: Vec<PathBuf>,
     /// SHA-256 over the names and bytes of those files: equal hashes mean equal configurations.
     pub content_hash: [u8; 32],
 }

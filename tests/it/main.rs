@@ -14,6 +14,7 @@ mod laws;
 mod leash;
 mod metrics;
 mod oracle;
+mod policy_tests;
 mod recordings;
 mod scenarios;
 mod schedule;
