@@ -151,6 +151,12 @@ pub(super) struct CheckArguments {
     /// How to print
     #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
     pub(super) output: CheckOutput,
+    /// Ask the registries, too: which patterns match nothing there?
+    #[arg(long)]
+    pub(super) live: bool,
+    /// End with exit code 1 when there is a warning
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

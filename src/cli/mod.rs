@@ -144,7 +144,7 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
         Command::Pause(arguments) => pause::pause(arguments),
         Command::Resume(arguments) => pause::resume(arguments),
         Command::Explain(arguments) => explain::explain(arguments, clock).await,
-        Command::Check(arguments) => check::check(arguments),
+        Command::Check(arguments) => check::check(arguments, clock).await,
         Command::Test(arguments) => test::test(arguments).await,
         Command::Inventory(arguments) => inventory::inventory(arguments, clock).await,
         Command::Health(arguments) => health::health(arguments).await,

@@ -5,7 +5,7 @@ use super::problem::{Complaint, Mark, Place, Problem, Source};
 use crate::policy::Age;
 
 /// A value and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) place: Place,
     /// Such as `policies[0].rules[2].delete.older_than`.
@@ -14,7 +14,7 @@ pub(super) struct Item {
 }
 
 /// A value of the kind that belongs there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Content {
     /// Reported already.
     Bad,
@@ -29,7 +29,7 @@ pub(super) enum Content {
 }
 
 /// The keys of an object that were written, the good ones and the bad ones.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Object {
     /// The name of its shape; tells variants apart.
     pub(super) shape: &'static str,

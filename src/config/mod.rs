@@ -15,10 +15,12 @@ mod shape;
 
 mod check;
 mod item;
+mod written;
 mod scalar;
 mod suggest;
 
 mod resolve;
+mod lint;
 
 mod problem;
 mod reference;
@@ -35,10 +37,12 @@ use crate::model::RegistryName;
 use crate::policy::Policy;
 
 pub use cases::{Case, DrawnImage, DrawnVersion, Expectation, ExpectedVerdict, TestFile};
+pub use lint::{Seen, WARNINGS, warnings};
 pub use problem::{Mark, Place, Problem, Problems, Source};
 pub use reference::reference;
 pub use schema::{policies_schema, settings_schema, tests_schema};
 pub use settings::{AUDIENCE, Auth, Configuration, Registry, ServerSettings, Sku, StateSettings, Throttle};
+pub use written::Written;
 
 impl Configuration {
     /// Reads the settings and the policy files that they name. Blocks on the disk.
@@ -106,7 +110,7 @@ pub fn resolve_policies(policies: &[(&str, &str)], registries: &[RegistryName]) 
     let mut problems = Vec::new();
     let sources: Vec<Source> = policies.iter().map(|(name, text)| Source::new(name, text)).collect();
     let known = resolve::Known { names: registries.to_vec(), hosts: Vec::new(), complete: true };
-    let resolved = resolve::policies(&sources, &known, &mut problems);
+    let (resolved, _) = resolve::policies(&sources, &known, &mut problems);
     Problems::collect(problems).map_or(Ok(resolved), Err)
 }
 
@@ -119,10 +123,10 @@ fn assemble(
 ) -> Result<Configuration, Problems> {
     let mut problems = problems;
     let resolve::Found { registries, known, policies: _, state, server, paused } = found;
-    let policies = resolve::policies(policies, &known, &mut problems);
+    let (policies, written) = resolve::policies(policies, &known, &mut problems);
     match Problems::collect(problems) {
         Some(problems) => Err(problems),
-        None => Ok(Configuration { registries, policies, state, server, paused, files, test_files: Vec::new(), content_hash }),
+        None => Ok(Configuration { registries, policies, written, state, server, paused, files, test_files: Vec::new(), content_hash }),
     }
 }
 

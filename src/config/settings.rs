@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use crate::model::RegistryName;
 use crate::policy::Policy;
 
+use super::written::Written;
+
 /// The audience of Microsoft Entra tokens for the public cloud's registries.
 pub const AUDIENCE: &str = "https://containerregistry.azure.net";
 
@@ -17,6 +19,8 @@ pub struct Configuration {
     pub registries: Vec<Registry>,
     /// At least one, in the order of files; names are unique.
     pub policies: Vec<Policy>,
+    /// Each of them as it is written, in the same order.
+    pub written: Vec<Written>,
     /// What is remembered between runs.
     pub state: StateSettings,
     /// Health and metrics.

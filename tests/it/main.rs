@@ -22,4 +22,5 @@ mod serve;
 mod stage;
 mod support;
 mod transport;
+mod warnings;
 mod worlds;
