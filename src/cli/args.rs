@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
-<<<<<<< HEAD
+use super::emulate::EmulateArguments;
 use crate::model::{Digest, RegistryName, RepositoryName};
 use crate::state::RunId;
-=======
-use super::emulate::EmulateArguments;
->>>>>>> emu
 
 /// Where the settings are unless `--config` says otherwise.
 const CONFIG_DEFAULT: &str = "/etc/retaind/retaind.yaml";
@@ -47,6 +44,8 @@ pub(super) enum Command {
     Explain(ExplainArguments),
     /// Check the settings and policies
     Check(CheckArguments),
+    /// Play the tests written beside the policies: given these images, expect these verdicts
+    Test(TestArguments),
     /// Save a listing of a registry, to plan from it later or elsewhere
     Inventory(InventoryArguments),
     /// Ask a running daemon whether it is ready; exit code 0 or 1
@@ -205,6 +204,12 @@ pub(super) struct CheckArguments {
     /// How to print
     #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
     pub(super) output: CheckOutput,
+    /// Ask the registries, too: which patterns match nothing there?
+    #[arg(long)]
+    pub(super) live: bool,
+    /// End with exit code 1 when there is a warning
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -215,6 +220,19 @@ pub(super) enum CheckOutput {
     Json,
     /// Annotations for GitHub Actions
     Github,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Files of tests; without any, the *.test.yaml beside the policies
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
+    pub(super) output: CheckOutput,
 }
 
 #[derive(Debug, Args)]
@@ -250,4 +268,6 @@ pub(super) enum SchemaOf {
     Policies,
     /// retaind.yaml
     Settings,
+    /// Tests of policies
+    Tests,
 }

@@ -145,7 +145,7 @@ impl Context<'_> {
         let newest = |tags: &[Tag]| tags.iter().map(|tag| tag.updated_at).try_fold(item.updated_at?, |newest, at| Some(newest.max(at?)));
         let since = match (tag, self.contents.tagged(manifest)) {
             (Some(tag), _) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
-            (None, []) => untagged_since(item, adopt_backlog, self.observations.since, self.now)?,
+            (None, []) => untagged_since(item, adopt_backlog, self.observed_since, self.now)?,
             (None, companions) => newest(companions)?,
         };
         since.checked_add(age.duration()).ok()
@@ -225,6 +225,21 @@ pub(super) fn size(bytes: u64) -> String {
         Some((name, unit)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
         None => format!("{bytes} B"),
     }
+}
+
+/// A sentence in lines of at most `width` characters; a longer word has a line to itself.
+pub fn fold(sentence: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// `1 image`, `2 images`.
