@@ -27,6 +27,8 @@ pub struct Repository {
     pub locks: Locks,
     /// The first complete listing of it that this tool took; None: this one. What was untagged then is its backlog.
     pub observed_since: Option<Timestamp>,
+    /// How many manifests it should have by earlier listings, if it has far fewer.
+    pub shrunk_from: Option<u32>,
     /// What is in it.
     pub listing: Listing,
 }

@@ -161,13 +161,6 @@ policies:
                = at policies[0].limits.maxDeletes
                = hint: did you mean `max_deletes`?
 
-            ci.yaml:14:30: error: `changes` is not supported yet in `limits`
-               |
-            14 |     limits: { maxDeletes: 1, changes: approve }
-               |                              ^^^^^^^
-               = at policies[0].limits.changes
-               = hint: leave it out: rules are never applied by half
-
             ci.yaml:15:5: error: the key `name` is written twice
                |
             15 |     name: again
@@ -175,7 +168,7 @@ policies:
                = at policies[0].name
                = hint: it is also on line 4; keep one of them
 
-            13 problems in 1 file
+            12 problems in 1 file
         "#]],
     );
 }

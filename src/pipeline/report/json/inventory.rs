@@ -204,7 +204,8 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
     } else {
         Listing::Incomplete(incomplete.into_iter().map(Gap).collect())
     };
-    Ok(Repository { name, locks: locks.into(), observed_since, listing })
+    // A saved listing is never applied by itself, so nothing needs to be held against it.
+    Ok(Repository { name, locks: locks.into(), observed_since, shrunk_from: None, listing })
 }
 
 fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, InvalidDocument> {
