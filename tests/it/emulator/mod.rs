@@ -8,6 +8,7 @@ mod changing;
 mod drawing;
 mod faults;
 mod listing;
+mod switches;
 mod scripts;
 mod storage;
 mod throttling;
