@@ -20,6 +20,10 @@ use super::times::Times;
 /// Two thirds of the recorded repositories carry a `lastUpdateTime` one to three seconds *before* their `createdTime`; a client must survive that.
 const REPOSITORY_CREATED_LAG: SignedDuration = SignedDuration::from_millis(1_350);
 
+/// In a larger repository the config of a drawn image is only found after its manifest was read: each search makes the configs of all of them,
+/// 10 ms for this many.
+const CONFIG_SEARCH_MAX: usize = 10_000;
+
 /// The four flags of `changeableAttributes`; a lock is `delete` or `write` being false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Locks {
@@ -444,6 +448,9 @@ impl Repository {
         let learnt = self.drawn_configs.get(&digest).and_then(|manifest| self.manifests.get(manifest)?.body.config());
         if let Some(bytes) = learnt.filter(matching) {
             return Ok(bytes);
+        }
+        if CONFIG_SEARCH_MAX < self.manifests.len() {
+            return Err(Refusal::BlobUnknown);
         }
         self.manifests.values().filter_map(|manifest| manifest.body.config()).find(matching).ok_or(Refusal::BlobUnknown)
     }

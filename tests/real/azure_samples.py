@@ -96,9 +96,7 @@ class Async(Sync):
     identity = AsyncIdentity
 
     def __init__(self, endpoint, ca_file, identity, audience=AUDIENCE):
-        # aiohttp wants a context where requests wants a file.
-        context = ssl.create_default_context(cafile=ca_file)
-        self.client = AsyncContainerRegistryClient(endpoint, identity, audience=audience, connection_verify=context)
+        self.client = AsyncContainerRegistryClient(endpoint, identity, audience=audience, connection_verify=ca_file)
 
     async def __aenter__(self):
         await self.client.__aenter__()

@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod changing;
+mod documented;
 mod drawing;
 mod faults;
 mod listing;

@@ -218,14 +218,6 @@ async fn a_catalog_that_is_denied_may_look_empty() {
     }
 }
 
-#[tokio::test]
-async fn the_documentation_lists_every_switch() {
-    let documentation = include_str!("../../../docs/emulator.md");
-    for (name, answers) in retaind::emulator::SWITCHES {
-        assert!(documentation.contains(&format!("| `{name}` | {answers} |")), "{name} {answers}");
-    }
-}
-
 /// Pages in time order are answered from an index that is made once: it must follow what changes.
 #[tokio::test]
 async fn time_order_follows_changes() {
