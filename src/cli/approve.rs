@@ -14,7 +14,8 @@ const PLANS_NAMED: usize = 3;
 /// Approves.
 pub(super) fn approve(arguments: &ApproveArguments) -> Result<End, Failure> {
     let configuration = Configuration::load(&arguments.config)?;
-    let dir = configuration.state.dir.ok_or_else(|| Failure::unusable("there is no state.dir in the settings, through which to approve"))?;
+    let dir =
+        configuration.state.dir.ok_or_else(|| Failure::unusable("there is no state.dir in the settings, through which to approve"))?;
     let runs = State::open_to_read(&dir)?.runs(RUNS_LOOKED_AT)?;
     let wanted = arguments.plan.as_str();
     let Some(run) = runs.iter().find(|run| run.plan_hash == wanted) else {

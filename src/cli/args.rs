@@ -54,6 +54,10 @@ pub(super) enum Command {
     Emulate(EmulateArguments),
     /// Print the JSON Schema of the settings or of the policies, for editors
     Schema(SchemaArguments),
+    /// Print what a shell needs to complete the arguments
+    Completions(CompletionsArguments),
+    /// Print the manual page of the program or of one command
+    Manual(ManualArguments),
 }
 
 /// Which settings, policies and registries.
@@ -260,6 +264,20 @@ pub(super) struct EmulateArguments {
     /// A further name for the certificate
     #[arg(long, value_name = "NAME", requires = "tls_dir")]
     pub(super) tls_name: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArguments {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManualArguments {
+    /// Of which command; left out, of the program
+    #[arg(value_name = "COMMAND")]
+    pub(super) of: Option<String>,
 }
 
 #[derive(Debug, Args)]

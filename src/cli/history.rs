@@ -15,7 +15,8 @@ use super::{End, Failure, print};
 pub(super) fn history(arguments: &HistoryArguments) -> Result<End, Failure> {
     let HistoryArguments { config, changes, run, registry, repository, digest, limit, output } = arguments;
     let configuration = Configuration::load(config)?;
-    let dir = configuration.state.dir.ok_or_else(|| Failure::unusable("there is no state.dir in the settings, so nothing is remembered"))?;
+    let dir =
+        configuration.state.dir.ok_or_else(|| Failure::unusable("there is no state.dir in the settings, so nothing is remembered"))?;
     let state = State::open_to_read(&dir)?;
     let filter = JournalFilter { run: *run, registry: registry.as_ref(), repository: repository.as_ref(), digest: *digest, since: None };
     let wants_changes = *changes || run.is_some() || registry.is_some() || repository.is_some() || digest.is_some();

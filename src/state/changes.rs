@@ -32,9 +32,8 @@ impl State {
     /// See [`StateError`].
     pub fn begin_with(&self, registry: &RegistryName, policies: &[(&str, Digest)]) -> Result<(), StateError> {
         self.write("noting the first policies", |transaction| {
-            let mut known = transaction.prepare(
-                "SELECT EXISTS (SELECT 1 FROM in_force WHERE registry = ?1) OR EXISTS (SELECT 1 FROM run WHERE registry = ?1)",
-            )?;
+            let mut known = transaction
+                .prepare("SELECT EXISTS (SELECT 1 FROM in_force WHERE registry = ?1) OR EXISTS (SELECT 1 FROM run WHERE registry = ?1)")?;
             if known.query_row([registry.as_str()], |row| row.get(0))? {
                 return Ok(());
             }
@@ -129,8 +128,10 @@ pub fn leave_approval(directory: &Path, plan_hash: &str) -> Result<(), StateErro
 }
 
 pub(super) fn put_in_force(transaction: &Transaction<'_>, policy: &str, registry: &RegistryName, policies: Digest) -> rusqlite::Result<()> {
-    transaction
-        .prepare("INSERT OR REPLACE INTO in_force (policy, registry, policies) VALUES (?1, ?2, ?3)")?
-        .execute((policy, registry.as_str(), policies.as_bytes()))?;
+    transaction.prepare("INSERT OR REPLACE INTO in_force (policy, registry, policies) VALUES (?1, ?2, ?3)")?.execute((
+        policy,
+        registry.as_str(),
+        policies.as_bytes(),
+    ))?;
     Ok(())
 }

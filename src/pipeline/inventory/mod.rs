@@ -54,13 +54,8 @@ pub async fn take(look: &Look, names: &[RepositoryName]) -> Result<Inventory, In
 }
 
 async fn repository(look: &Look, name: &RepositoryName) -> Result<Repository, InventoryError> {
-    let incomplete = |locks, gaps| Repository {
-        name: name.clone(),
-        locks,
-        observed_since: None,
-        shrunk_from: None,
-        listing: Listing::Incomplete(gaps),
-    };
+    let incomplete =
+        |locks, gaps| Repository { name: name.clone(), locks, observed_since: None, shrunk_from: None, listing: Listing::Incomplete(gaps) };
     let properties = match look.client.get_repository(name).await {
         Ok(properties) => properties,
         Err(error) if error.failure == Failure::NotFound => {
