@@ -40,4 +40,4 @@ image-test:
 
 # A registry in memory, a policy, and every decision explained
 demo:
-    cargo run --locked -- demo
+    cargo run --locked -- demo --once

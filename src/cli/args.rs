@@ -1,11 +1,11 @@
 //! The arguments of every command. Does not act on them.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use super::emulate::EmulateArguments;
 use crate::model::{Digest, RegistryName, RepositoryName};
 use crate::state::RunId;
 
@@ -44,11 +44,13 @@ pub(super) enum Command {
     Explain(ExplainArguments),
     /// Check the settings and policies
     Check(CheckArguments),
+    /// Play the tests written beside the policies: given these images, expect these verdicts
+    Test(TestArguments),
     /// Save a listing of a registry, to plan from it later or elsewhere
     Inventory(InventoryArguments),
     /// Ask a running daemon whether it is ready; exit code 0 or 1
     Health(HealthArguments),
-    /// Show the main job on an embedded registry
+    /// Show the daemon, or one run, on an embedded registry
     Demo(DemoArguments),
     /// Serve an in-memory imitation of Azure Container Registry
     Emulate(EmulateArguments),
@@ -206,6 +208,12 @@ pub(super) struct CheckArguments {
     /// How to print
     #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
     pub(super) output: CheckOutput,
+    /// Ask the registries, too: which patterns match nothing there?
+    #[arg(long)]
+    pub(super) live: bool,
+    /// End with exit code 1 when there is a warning
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -216,6 +224,19 @@ pub(super) enum CheckOutput {
     Json,
     /// Annotations for GitHub Actions
     Github,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Files of tests; without any, the *.test.yaml beside the policies
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
+    pub(super) output: CheckOutput,
 }
 
 #[derive(Debug, Args)]
@@ -233,37 +254,9 @@ pub(super) struct HealthArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// End when the job is done (it does so in any case)
+    /// Run each policy once, show what it did, and end; without it, the daemon runs until Ctrl-C
     #[arg(long)]
     pub(super) once: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct EmulateArguments {
-    /// Where to listen; loopback addresses only
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5001")]
-    pub(super) listen: SocketAddr,
-    /// Draw this registry first (the format is in docs/emulator.md)
-    #[arg(long, value_name = "FILE")]
-    pub(super) seed: Option<PathBuf>,
-    /// Ask for no token at all
-    #[arg(long)]
-    pub(super) open: bool,
-    /// Let everybody read
-    #[arg(long)]
-    pub(super) anonymous_pull: bool,
-    /// Accept the admin user, whose name is the first label of the host name or `admin`, with the password in this file
-    #[arg(long, value_name = "FILE")]
-    pub(super) admin_password_file: Option<PathBuf>,
-    /// Stamp pushes this far in the past, e.g. 40d, so that they are old enough to be cleaned
-    #[arg(long, value_name = "AGE")]
-    pub(super) push_age: Option<crate::policy::Age>,
-    /// Serve HTTPS, and write the certificate authority to DIR/ca.pem
-    #[arg(long, value_name = "DIR")]
-    pub(super) tls_dir: Option<PathBuf>,
-    /// A further name for the certificate
-    #[arg(long, value_name = "NAME", requires = "tls_dir")]
-    pub(super) tls_name: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -293,4 +286,6 @@ pub(super) enum SchemaOf {
     Policies,
     /// retaind.yaml
     Settings,
+    /// Tests of policies
+    Tests,
 }

@@ -19,6 +19,7 @@ mod plan;
 mod run;
 mod schema;
 mod signals;
+mod test;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -148,7 +149,8 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
         Command::Approve(arguments) => approve::approve(arguments),
         Command::History(arguments) => history::history(arguments),
         Command::Explain(arguments) => explain::explain(arguments, clock).await,
-        Command::Check(arguments) => check::check(arguments),
+        Command::Check(arguments) => check::check(arguments, clock).await,
+        Command::Test(arguments) => test::test(arguments).await,
         Command::Inventory(arguments) => inventory::inventory(arguments, clock).await,
         Command::Health(arguments) => health::health(arguments).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,

@@ -9,6 +9,8 @@ use jiff::SignedDuration;
 use crate::model::RegistryName;
 use crate::policy::Policy;
 
+use super::written::Written;
+
 /// The audience of Microsoft Entra tokens for the public cloud's registries.
 pub const AUDIENCE: &str = "https://containerregistry.azure.net";
 
@@ -19,6 +21,8 @@ pub struct Configuration {
     pub registries: Vec<Registry>,
     /// At least one, in the order of files; names are unique.
     pub policies: Vec<Policy>,
+    /// Each of them as it is written, in the same order.
+    pub written: Vec<Written>,
     /// What is remembered between runs.
     pub state: StateSettings,
     /// Health and metrics.
@@ -27,6 +31,8 @@ pub struct Configuration {
     pub paused: bool,
     /// The files that were read: the settings first, then the policy files in the order of reading.
     pub files: Vec<PathBuf>,
+    /// The files of policy tests beside them, which are not part of the configuration.
+    pub test_files: Vec<PathBuf>,
     /// SHA-256 over the names and bytes of those files: equal hashes mean equal configurations.
     pub content_hash: [u8; 32],
 }
