@@ -13,6 +13,7 @@ WORKDIR /build
 
 # The architecture of the result; that of this machine if not said. Sets `target` and, where they differ, the linker of the other.
 ARG TARGETARCH=
+# hadolint ignore=DL3008
 RUN set -eu; here="$(dpkg --print-architecture)"; wanted="${TARGETARCH:-$here}"; \
     case "$wanted" in \
         amd64) machine=x86_64; compiler=gcc-x86-64-linux-gnu ;; \
@@ -47,7 +48,7 @@ ARG REVISION=unknown
 RUN set -eu; touch src/main.rs src/lib.rs build.rs; \
     RETAIND_REVISION="$REVISION" cargo build --locked --profile dist --target "$(cat /target)" --bin retaind; \
     install -D -m 755 "target/$(cat /target)/dist/retaind" /root-of-image/usr/bin/retaind; \
-    if ldd /root-of-image/usr/bin/retaind 2>&1 | grep -q '=>'; then echo "the program is not static" >&2; exit 1; fi
+    case "$(ldd /root-of-image/usr/bin/retaind 2>&1 || true)" in *'=>'*) echo "the program is not static" >&2; exit 1 ;; esac
 
 FROM ${BASE_IMAGE}
 COPY --from=build /root-of-image/ /

@@ -64,6 +64,9 @@ _retaind() {
             retaind,schema)
                 cmd="retaind__subcmd__schema"
                 ;;
+            retaind,test)
+                cmd="retaind__subcmd__test"
+                ;;
             *)
                 ;;
         esac
@@ -71,7 +74,7 @@ _retaind() {
 
     case "${cmd}" in
         retaind)
-            opts="-h -V --help --version plan apply run pause resume approve history explain check inventory health demo emulate schema completions manual"
+            opts="-h -V --help --version plan apply run pause resume approve history explain check test inventory health demo emulate schema completions manual"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -125,7 +128,7 @@ _retaind() {
             return 0
             ;;
         retaind__subcmd__check)
-            opts="-h --config --output --help"
+            opts="-h --config --output --live --deny-warnings --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -175,7 +178,7 @@ _retaind() {
             return 0
             ;;
         retaind__subcmd__emulate)
-            opts="-h --listen --seed --open --anonymous-pull --admin-password-file --push-age --tls-dir --tls-name --help"
+            opts="-h --listen --seed --open --anonymous-pull --admin-password-file --push-age --tls-dir --tls-name --no-blob-redirect --admin-listen --roles --abac --quarantine --max-connections --clock-skew --latency --faults --sku --retry-after --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -202,6 +205,38 @@ _retaind() {
                     return 0
                     ;;
                 --tls-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --roles)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --clock-skew)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --latency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --faults)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sku)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -451,12 +486,34 @@ _retaind() {
             return 0
             ;;
         retaind__subcmd__schema)
-            opts="-h --help policies settings"
+            opts="-h --help policies settings tests"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        retaind__subcmd__test)
+            opts="-h --config --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json github" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

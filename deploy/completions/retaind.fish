@@ -35,9 +35,10 @@ complete -c retaind -n "__fish_retaind_needs_command" -f -a "approve" -d 'Approv
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "history" -d 'Show what was run, or what was changed and why'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "explain" -d 'Say why an image stays or goes, and from when on it would go'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "check" -d 'Check the settings and policies'
+complete -c retaind -n "__fish_retaind_needs_command" -f -a "test" -d 'Play the tests written beside the policies: given these images, expect these verdicts'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "inventory" -d 'Save a listing of a registry, to plan from it later or elsewhere'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "health" -d 'Ask a running daemon whether it is ready; exit code 0 or 1'
-complete -c retaind -n "__fish_retaind_needs_command" -f -a "demo" -d 'Show the main job on an embedded registry'
+complete -c retaind -n "__fish_retaind_needs_command" -f -a "demo" -d 'Show the daemon, or one run, on an embedded registry'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "emulate" -d 'Serve an in-memory imitation of Azure Container Registry'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "schema" -d 'Print the JSON Schema of the settings or of the policies, for editors'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "completions" -d 'Print what a shell needs to complete the arguments'
@@ -87,14 +88,21 @@ complete -c retaind -n "__fish_retaind_using_subcommand check" -l config -d 'The
 complete -c retaind -n "__fish_retaind_using_subcommand check" -l output -d 'How to print' -r -f -a "text\t'For a terminal'
 json\t'For machines'
 github\t'Annotations for GitHub Actions'"
+complete -c retaind -n "__fish_retaind_using_subcommand check" -l live -d 'Ask the registries, too: which patterns match nothing there?'
+complete -c retaind -n "__fish_retaind_using_subcommand check" -l deny-warnings -d 'End with exit code 1 when there is a warning'
 complete -c retaind -n "__fish_retaind_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c retaind -n "__fish_retaind_using_subcommand test" -l config -d 'The settings file' -r -F
+complete -c retaind -n "__fish_retaind_using_subcommand test" -l output -d 'How to print' -r -f -a "text\t'For a terminal'
+json\t'For machines'
+github\t'Annotations for GitHub Actions'"
+complete -c retaind -n "__fish_retaind_using_subcommand test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retaind -n "__fish_retaind_using_subcommand inventory" -l config -d 'The settings file' -r -F
 complete -c retaind -n "__fish_retaind_using_subcommand inventory" -l policy -d 'Only this policy' -r
 complete -c retaind -n "__fish_retaind_using_subcommand inventory" -l registry -d 'Only this registry, by its name in the settings' -r
 complete -c retaind -n "__fish_retaind_using_subcommand inventory" -s h -l help -d 'Print help'
 complete -c retaind -n "__fish_retaind_using_subcommand health" -l url -d 'What to ask; /livez asks whether it is alive, /readyz?verbose shows every check' -r
 complete -c retaind -n "__fish_retaind_using_subcommand health" -s h -l help -d 'Print help'
-complete -c retaind -n "__fish_retaind_using_subcommand demo" -l once -d 'End when the job is done (it does so in any case)'
+complete -c retaind -n "__fish_retaind_using_subcommand demo" -l once -d 'Run each policy once, show what it did, and end; without it, the daemon runs until Ctrl-C'
 complete -c retaind -n "__fish_retaind_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l listen -d 'Where to listen; loopback addresses only' -r
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l seed -d 'Draw this registry first (the format is in docs/emulator.md)' -r -F
@@ -102,8 +110,19 @@ complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l admin-passwo
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l push-age -d 'Stamp pushes this far in the past, e.g. 40d, so that they are old enough to be cleaned' -r
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l tls-dir -d 'Serve HTTPS, and write the certificate authority to DIR/ca.pem' -r -F
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l tls-name -d 'A further name for the certificate' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l admin-listen -d 'Serve the admin endpoint here, over plain HTTP: counts, faults, roles, reset; loopback addresses only' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l roles -d 'Who has which roles (the format is in docs/emulator.md); whom it does not name may do everything' -r -F
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l max-connections -d 'How many connections may be open at once' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l clock-skew -d 'How far the registry\'s clock is ahead, e.g. 10m or -10m' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l latency -d 'How long every answer takes at least, e.g. 30ms' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l faults -d 'Make requests go wrong as this script says (the format is in docs/emulator.md)' -r -F
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l sku -d 'Let through only what this service tier does: basic, standard or premium; without it, everything' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l retry-after -d 'What the first 429 tells clients to wait; with 0s, no longer than the bucket needs' -r
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l open -d 'Ask for no token at all'
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l anonymous-pull -d 'Let everybody read'
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l no-blob-redirect -d 'Serve blobs at once instead of sending their readers on to a storage, as the real registry does'
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l abac -d 'Authorise by repository (ABAC): only the repository roles count, and no scope of all repositories'
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l quarantine -d 'Keep what is pushed in quarantine until the admin endpoint lets it pass'
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -s h -l help -d 'Print help'
 complete -c retaind -n "__fish_retaind_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retaind -n "__fish_retaind_using_subcommand completions" -s h -l help -d 'Print help'

@@ -118,8 +118,21 @@ _arguments "${_arguments_options[@]}" : \
 '--output=[How to print]:OUTPUT:((text\:"For a terminal"
 json\:"For machines"
 github\:"Annotations for GitHub Actions"))' \
+'--live[Ask the registries, too\: which patterns match nothing there?]' \
+'--deny-warnings[End with exit code 1 when there is a warning]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(test)
+_arguments "${_arguments_options[@]}" : \
+'--config=[The settings file]:FILE:_files' \
+'--output=[How to print]:OUTPUT:((text\:"For a terminal"
+json\:"For machines"
+github\:"Annotations for GitHub Actions"))' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'*::files -- Files of tests; without any, the *.test.yaml beside the policies:_files' \
 && ret=0
 ;;
 (inventory)
@@ -140,7 +153,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (demo)
 _arguments "${_arguments_options[@]}" : \
-'--once[End when the job is done (it does so in any case)]' \
+'--once[Run each policy once, show what it did, and end; without it, the daemon runs until Ctrl-C]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -153,8 +166,19 @@ _arguments "${_arguments_options[@]}" : \
 '--push-age=[Stamp pushes this far in the past, e.g. 40d, so that they are old enough to be cleaned]:AGE:_default' \
 '--tls-dir=[Serve HTTPS, and write the certificate authority to DIR/ca.pem]:DIR:_files' \
 '*--tls-name=[A further name for the certificate]:NAME:_default' \
+'--admin-listen=[Serve the admin endpoint here, over plain HTTP\: counts, faults, roles, reset; loopback addresses only]:ADDRESS:_default' \
+'--roles=[Who has which roles (the format is in docs/emulator.md); whom it does not name may do everything]:FILE:_files' \
+'--max-connections=[How many connections may be open at once]:COUNT:_default' \
+'--clock-skew=[How far the registry'\''s clock is ahead, e.g. 10m or -10m]:TIME:_default' \
+'--latency=[How long every answer takes at least, e.g. 30ms]:TIME:_default' \
+'--faults=[Make requests go wrong as this script says (the format is in docs/emulator.md)]:FILE:_files' \
+'--sku=[Let through only what this service tier does\: basic, standard or premium; without it, everything]:TIER:_default' \
+'--retry-after=[What the first 429 tells clients to wait; with 0s, no longer than the bucket needs]:TIME:_default' \
 '--open[Ask for no token at all]' \
 '--anonymous-pull[Let everybody read]' \
+'--no-blob-redirect[Serve blobs at once instead of sending their readers on to a storage, as the real registry does]' \
+'--abac[Authorise by repository (ABAC)\: only the repository roles count, and no scope of all repositories]' \
+'--quarantine[Keep what is pushed in quarantine until the admin endpoint lets it pass]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -164,7 +188,8 @@ _arguments "${_arguments_options[@]}" : \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '::of -- Of which file:((policies\:"Policy files"
-settings\:"retaind.yaml"))' \
+settings\:"retaind.yaml"
+tests\:"Tests of policies"))' \
 && ret=0
 ;;
 (completions)
@@ -198,9 +223,10 @@ _retaind_commands() {
 'history:Show what was run, or what was changed and why' \
 'explain:Say why an image stays or goes, and from when on it would go' \
 'check:Check the settings and policies' \
+'test:Play the tests written beside the policies\: given these images, expect these verdicts' \
 'inventory:Save a listing of a registry, to plan from it later or elsewhere' \
 'health:Ask a running daemon whether it is ready; exit code 0 or 1' \
-'demo:Show the main job on an embedded registry' \
+'demo:Show the daemon, or one run, on an embedded registry' \
 'emulate:Serve an in-memory imitation of Azure Container Registry' \
 'schema:Print the JSON Schema of the settings or of the policies, for editors' \
 'completions:Print what a shell needs to complete the arguments' \
@@ -287,6 +313,11 @@ _retaind__subcmd__run_commands() {
 _retaind__subcmd__schema_commands() {
     local commands; commands=()
     _describe -t commands 'retaind schema commands' commands "$@"
+}
+(( $+functions[_retaind__subcmd__test_commands] )) ||
+_retaind__subcmd__test_commands() {
+    local commands; commands=()
+    _describe -t commands 'retaind test commands' commands "$@"
 }
 
 if [ "$funcstack[1]" = "_retaind" ]; then
