@@ -308,13 +308,13 @@ async fn what_is_left_out_is_counted() {
         "version: 1\npolicies:\n  - name: ci\n    mode: dry-run\n    repositories: { include: [\"*\"] }\n    \
          rules: [{ name: old, delete: { tags: { glob: [\"pr-*\"] }, older_than: 14d } }]\n",
     );
-    let denied = Failure::Respond(Response { status: StatusCode::FORBIDDEN, ..Response::default() });
+    let broken = Failure::Respond(Response { status: StatusCode::IM_A_TEAPOT, ..Response::default() });
     stage.emulator.inject(Fault {
         method: Some(Method::GET),
         path_contains: "/acr/v1/broken/_manifests".to_owned(),
         after: 0,
         times: usize::MAX,
-        failure: denied,
+        failure: broken,
     });
     let mut tally = Tally::default();
     let run = stage.prepare("ci", How::default());

