@@ -104,6 +104,7 @@ all_values_render() {
         config_is_valid "$name"
     done
     is_valid_for_kubernetes "$work/all.yaml"
+    python "$here/helm.py" carried "$work/everything-3.yaml" "$here/../../deploy"
     # A chart that is packed must be whole, and have nothing of its workshop.
     helm 4 package "$chart" --destination "$work" >/dev/null
     tar -tzf "$work"/retaind-*.tgz | sort >"$work/packed"
