@@ -82,9 +82,13 @@ generated_files_are_fresh() {
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$chart/../../Cargo.toml" | head -n 1)
     grep -qx "appVersion: \"$version\"" "$chart/Chart.yaml" || fail "the chart's appVersion is not the program's version, $version"
     grep -q "newTag: $version\$" "$kubernetes/base/kustomization.yaml" || fail "the tag in deploy/kubernetes/base is not the program's version, $version"
-    # What the README tells people to write must be what works.
-    awk '/^```yaml$/ { inside = ++count == 1; next } /^```$/ { inside = 0 } inside' "$chart/README.md" >"$work/readme-values.yaml"
-    helm 4 template retaind "$chart" --values "$work/readme-values.yaml" >/dev/null
+    # What people are told to write must be what works.
+    local page
+    for page in "$chart/README.md" "$chart/../../docs/operations.md"; do
+        awk '/^```yaml$/ && !found { inside = found = 1; next } /^```$/ { inside = 0 } inside' "$page" >"$work/told.yaml"
+        helm 4 template retaind "$chart" --values "$work/told.yaml" >"$work/told-rendered.yaml" || fail "the values that $page shows are refused"
+        grep -q '^kind: Deployment' "$work/told-rendered.yaml" || fail "the values that $page shows render nothing"
+    done
 }
 
 all_values_render() {
