@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::SignedDuration;
 
 use super::auth::{Auth, Credential, Scope, Verdict, judge_challenge};
-use super::courier::{Courier, Incoming, Outgoing};
+use super::budget::{Budget, Queue};
+use super::courier::{Courier, Incoming, Outgoing, Wanted};
 use super::endpoint::Endpoint;
 use super::error::{Action, Error, Failure, Operation, Permission, printable};
 use super::statistics::Statistics;
@@ -18,10 +19,11 @@ use super::wire;
 use crate::clock::Clock;
 use crate::model::{LockChange, RegistryName};
 
-/// A client of one registry. Cheap to clone; clones share tokens, the retry budget, pauses and statistics.
+/// A client of one registry. Cheap to clone; clones share tokens, the retry budget, statistics and the place in the queue.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    queue: Arc<Queue>,
 }
 
 struct Shared {
@@ -43,6 +45,8 @@ pub struct ClientOptions {
     pub credential: Credential,
     /// Tells when tokens expire.
     pub clock: Clock,
+    /// What may be taken of the registry's limits. Clients of one registry share it.
+    pub budget: Budget,
     /// Seeds the jitter of waits, so that a simulation can be repeated.
     pub jitter_seed: u64,
 }
@@ -78,18 +82,26 @@ pub(super) struct Call {
     pub(super) scope: Scope,
     /// The action of the scope that this request needs.
     pub(super) needs: Action,
+    /// What besides `Accept` and the token it carries; a body without a content type is JSON.
+    pub(super) headers: HeaderMap,
     pub(super) accept: &'static str,
     pub(super) body: Option<Bytes>,
-    pub(super) answer_max_bytes: usize,
+    pub(super) wanted: Wanted,
 }
 
 impl Client {
     /// A client that has not asked anything yet.
     pub fn new(options: ClientOptions) -> Self {
-        let ClientOptions { registry, endpoint, transport, credential, clock, jitter_seed } = options;
-        let courier = Arc::new(Courier::new(transport, clock.clone(), jitter_seed));
+        let ClientOptions { registry, endpoint, transport, credential, clock, budget, jitter_seed } = options;
+        let courier = Arc::new(Courier::new(transport, clock.clone(), jitter_seed, budget));
         let auth = Auth::new(endpoint.clone(), courier.clone(), credential, clock);
-        Self { shared: Arc::new(Shared { registry, endpoint, courier, auth }) }
+        Self { shared: Arc::new(Shared { registry, endpoint, courier, auth }), queue: Arc::default() }
+    }
+
+    /// The same client with a queue of its own: for a run that takes turns with others, however many requests each has waiting.
+    #[must_use]
+    pub fn with_own_queue(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), queue: Arc::default() }
     }
 
     /// The registry's name in the configuration.
@@ -120,9 +132,9 @@ impl Client {
     async fn call_inner(&self, call: &Call) -> Result<Incoming, Failure> {
         let Shared { endpoint, courier, auth, .. } = &*self.shared;
         let uri = endpoint.at(&call.path_and_query).ok_or_else(|| Failure::protocol("the path of the request is not valid"))?;
-        let mut headers = HeaderMap::new();
+        let mut headers = call.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
-        if call.body.is_some() {
+        if call.body.is_some() && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let mut outgoing = Outgoing {
@@ -131,13 +143,13 @@ impl Client {
             uri,
             headers,
             body: call.body.clone().unwrap_or_default(),
-            answer_max_bytes: call.answer_max_bytes,
+            wanted: call.wanted,
         };
         let mut renewed = false;
         loop {
             let token = auth.token(&call.scope).await?;
             outgoing.headers.insert(AUTHORIZATION, token.header());
-            let incoming = courier.send(&outgoing).await?;
+            let incoming = courier.send(&self.queue, &outgoing).await?;
             if incoming.status != StatusCode::UNAUTHORIZED {
                 return Ok(incoming);
             }
@@ -162,9 +174,9 @@ impl Client {
         Error { operation: call.operation, registry: self.shared.registry.clone(), item: call.item.clone(), failure }
     }
 
-    /// The way to the registry, for the one request that needs no token.
-    pub(super) fn courier(&self) -> &Courier {
-        &self.shared.courier
+    /// Sends the one kind of request that carries no token.
+    pub(super) async fn send(&self, outgoing: &Outgoing) -> Result<Incoming, Failure> {
+        self.shared.courier.send(&self.queue, outgoing).await
     }
 
     /// Sends a read and returns its body.

@@ -1,32 +1,74 @@
 //! From a registry in the settings to a client of it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::info;
 
 use crate::acr::{
-    Client, ClientOptions, Credential, Endpoint, EntraOptions, EntraSettings, InvalidEntraSettings, ReqwestTransport,
+    Budget, Client, ClientOptions, Credential, Endpoint, EntraOptions, EntraSettings, InvalidEntraSettings, Limits, ReqwestTransport,
     ReqwestTransportOptions, Secret, Transport, auto_entra_settings, entra_credential,
 };
 use crate::clock::Clock;
-use crate::config::{Auth, Registry};
+use crate::config::{Auth, Registry, Sku, Throttle};
+use crate::model::RegistryName;
 
 use super::Failure;
 use super::open::read_secret;
 
-/// A client of the registry, over the network.
+/// What may be taken of each registry's limits, shared by all clients of it in this process.
+#[derive(Default)]
+pub(super) struct Budgets(Mutex<BTreeMap<RegistryName, (Option<Throttle>, Budget)>>);
+
+impl Budgets {
+    fn of(&self, registry: &Registry, endpoint: &Endpoint) -> Budget {
+        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match budgets.get(&registry.name) {
+            Some((throttle, budget)) if *throttle == registry.throttle => budget.clone(),
+            Some(_) | None => {
+                let budget = budget(registry.throttle, endpoint);
+                budgets.insert(registry.name.clone(), (registry.throttle, budget.clone()));
+                budget
+            }
+        }
+    }
+}
+
+/// A registry on this machine has no limits and nobody else's pulls, unless it is said to have.
+fn budget(throttle: Option<Throttle>, endpoint: &Endpoint) -> Budget {
+    match throttle {
+        None if endpoint.is_loopback() => Budget::unlimited(),
+        throttle => {
+            let Throttle { sku, share_percent } = throttle.unwrap_or_default();
+            let limits = match sku {
+                Sku::Basic | Sku::Standard => Limits::STANDARD,
+                Sku::Premium => Limits::PREMIUM,
+            };
+            Budget::new(limits, share_percent)
+        }
+    }
+}
+
+/// A client of the registry, over the network, for a command that does one thing.
 pub(super) fn client(registry: &Registry, clock: &Clock) -> Result<Client, Failure> {
+    sharing_client(registry, clock, &Budgets::default())
+}
+
+/// A client of the registry that shares the budget with those made before it.
+pub(super) fn sharing_client(registry: &Registry, clock: &Clock, budgets: &Budgets) -> Result<Client, Failure> {
     let unusable = |why: &dyn std::fmt::Display| Failure::unusable(format!("registry {}: {why}", registry.name));
     let options = ReqwestTransportOptions { ca_file: registry.ca_file.clone() };
     let transport: Arc<dyn Transport> = Arc::new(ReqwestTransport::new(&options).map_err(|error| unusable(&error))?);
     let endpoint = Endpoint::parse(&registry.endpoint.to_string()).map_err(|error| unusable(&error))?;
     let credential = credential(registry, &transport)?;
+    let budget = budgets.of(registry, &endpoint);
     let options = ClientOptions {
         registry: registry.name.clone(),
         endpoint,
         transport,
         credential,
         clock: clock.clone(),
+        budget,
         jitter_seed: fastrand::u64(..),
     };
     Ok(Client::new(options))

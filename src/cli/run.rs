@@ -23,11 +23,12 @@ pub(super) async fn once(arguments: &RunArguments, clock: &Clock) -> Result<End,
     }
     let brakes = signals::brakes(open::brakes(&configuration.state));
     let mut end = End::Done;
+    let budgets = connect::Budgets::default();
     for (acting, registry) in pairs {
         if brakes.are_pulled() {
             return Ok(end.max(End::Partial));
         }
-        let outcome = match connect::client(registry, clock) {
+        let outcome = match connect::sharing_client(registry, clock, &budgets) {
             Ok(client) => {
                 let wired = Wired { configuration: &configuration, client, state: &state, clock, brakes: &brakes };
                 one(wired, acting, arguments.accept.as_deref(), None).await

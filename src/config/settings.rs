@@ -42,8 +42,8 @@ pub struct Registry {
     pub audience: String,
     /// Further certificate authorities, PEM.
     pub ca_file: Option<PathBuf>,
-    /// Where the request rate starts.
-    pub throttle: Throttle,
+    /// Where the request rate starts. None: nothing is written, which stands for the default except on this machine.
+    pub throttle: Option<Throttle>,
 }
 
 /// How to prove who we are. Secrets are paths of files.

@@ -162,7 +162,7 @@ impl Live {
         let begun = Begun {
             key,
             configuration: Arc::clone(&self.configuration),
-            client: client.clone(),
+            client: client.with_own_queue(),
             state: self.state.clone(),
             clock: self.clock.clone(),
             circumstances: Circumstances {

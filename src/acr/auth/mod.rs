@@ -23,6 +23,7 @@ pub use secret::Secret;
 
 use self::flow::Flow;
 use self::holder::Holder;
+use super::budget::Queue;
 use super::courier::Courier;
 use super::endpoint::Endpoint;
 use super::error::Failure;
@@ -65,7 +66,7 @@ pub(super) struct Auth {
 
 impl Auth {
     pub(super) fn new(endpoint: Endpoint, courier: Arc<Courier>, credential: Credential, clock: Clock) -> Self {
-        let flow = Flow { endpoint, courier, credential };
+        let flow = Flow { endpoint, courier, queue: Queue::default(), credential };
         Self { flow, clock, refresh: Holder::default(), access: Mutex::default() }
     }
 

@@ -58,7 +58,7 @@ fn registries(context: &mut Context<'_>, items: &[Item], folder: &Path) -> (Vec<
             auth: object.object("auth").and_then(|object| auth(object, folder)).unwrap_or(Auth::Auto),
             audience: audience(context, object),
             ca_file: object.text("ca_file").map(|path| folder.join(path)),
-            throttle: object.object("throttle").map(throttle).unwrap_or_default(),
+            throttle: object.object("throttle").map(throttle),
         });
     }
     (registries, known)

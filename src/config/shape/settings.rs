@@ -88,7 +88,7 @@ static REGISTRY: Shape = Shape {
             name: "throttle",
             kind: Kind::Object(&THROTTLE),
             presence: Optional,
-            doc: "Where the request rate starts; it adapts.",
+            doc: "Where the request rate starts; it adapts. Left out on loopback: as fast as it goes.",
             example: "{ sku: standard, share: 50% }",
         },
     ],

@@ -261,10 +261,7 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
                     auth: Auto,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
             ],
             StateSettings {
@@ -315,10 +312,7 @@ paused: true
                     ca_file: Some(
                         "ca.pem",
                     ),
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "b",
@@ -326,10 +320,12 @@ paused: true
                     auth: Anonymous,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Premium,
-                        share_percent: 50,
-                    },
+                    throttle: Some(
+                        Throttle {
+                            sku: Premium,
+                            share_percent: 50,
+                        },
+                    ),
                 },
                 Registry {
                     name: "c",
@@ -340,10 +336,7 @@ paused: true
                     },
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "d",
@@ -355,10 +348,7 @@ paused: true
                     },
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "e",
@@ -370,10 +360,12 @@ paused: true
                     },
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 100,
-                    },
+                    throttle: Some(
+                        Throttle {
+                            sku: Standard,
+                            share_percent: 100,
+                        },
+                    ),
                 },
             ],
             StateSettings {

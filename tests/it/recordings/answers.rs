@@ -153,6 +153,7 @@ impl Scene<'_> {
             transport: player.clone(),
             credential: if anonymous { Credential::Anonymous } else { entra("somebody") },
             clock: Hands::new().clock(),
+            budget: retaind::acr::Budget::unlimited(),
             jitter_seed: 1,
         });
         (client, player)
