@@ -1,10 +1,11 @@
 //! The arguments of every command. Does not act on them.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+
+use super::emulate::EmulateArguments;
 
 /// Where the settings are unless `--config` says otherwise.
 const CONFIG_DEFAULT: &str = "/etc/retaind/retaind.yaml";
@@ -179,34 +180,6 @@ pub(super) struct DemoArguments {
     /// End when the job is done (it does so in any case)
     #[arg(long)]
     pub(super) once: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct EmulateArguments {
-    /// Where to listen; loopback addresses only
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5001")]
-    pub(super) listen: SocketAddr,
-    /// Draw this registry first (the format is in docs/emulator.md)
-    #[arg(long, value_name = "FILE")]
-    pub(super) seed: Option<PathBuf>,
-    /// Ask for no token at all
-    #[arg(long)]
-    pub(super) open: bool,
-    /// Let everybody read
-    #[arg(long)]
-    pub(super) anonymous_pull: bool,
-    /// Accept the admin user, whose name is the first label of the host name or `admin`, with the password in this file
-    #[arg(long, value_name = "FILE")]
-    pub(super) admin_password_file: Option<PathBuf>,
-    /// Stamp pushes this far in the past, e.g. 40d, so that they are old enough to be cleaned
-    #[arg(long, value_name = "AGE")]
-    pub(super) push_age: Option<crate::policy::Age>,
-    /// Serve HTTPS, and write the certificate authority to DIR/ca.pem
-    #[arg(long, value_name = "DIR")]
-    pub(super) tls_dir: Option<PathBuf>,
-    /// A further name for the certificate
-    #[arg(long, value_name = "NAME", requires = "tls_dir")]
-    pub(super) tls_name: Vec<String>,
 }
 
 #[derive(Debug, Args)]

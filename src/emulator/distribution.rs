@@ -122,13 +122,16 @@ impl Emulator {
             return repository.remove_blob(digest).map(|()| Answer::empty(StatusCode::ACCEPTED)).map_err(refused);
         }
         let bytes = repository.blob(digest).map_err(refused)?;
+        if self.options().blob_redirect {
+            return Ok(self.send_to_storage(call, name, digest));
+        }
         let range = call.headers.get(RANGE).and_then(|range| range.to_str().ok()).filter(|_| call.method == Method::GET);
         Ok(part(bytes, range).with_digest(digest).with(ACCEPT_RANGES, "bytes"))
     }
 }
 
 /// A blob, or the one part of it that `bytes=0-99` or `bytes=100-` asks for, as Microsoft's SDKs do. Other ranges get the whole, as they may.
-fn part(bytes: Bytes, range: Option<&str>) -> Answer {
+pub(crate) fn part(bytes: Bytes, range: Option<&str>) -> Answer {
     const OCTETS: &str = "application/octet-stream";
     let bounds = || {
         let (first, last) = range?.strip_prefix("bytes=")?.split_once('-')?;

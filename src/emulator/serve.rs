@@ -1,6 +1,7 @@
 //! The emulator on a socket: connections, a limit on slow headers, shutdown. Knows nothing of registries.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use super::faults::Dropped;
-use super::http::OverTls;
+use super::http::{Local, OverTls};
 use super::{Emulator, Tls};
 
 /// How long a client may take for the headers of a request, and for a TLS handshake.
@@ -74,11 +75,12 @@ async fn accept(emulator: Emulator, listener: TcpListener, tls: Option<Tls>, shu
 async fn connection(stream: TcpStream, tls: Option<Tls>, router: Router, closing: CancellationToken) {
     // Without it a small answer may wait for the client's acknowledgement; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
+    let local = stream.local_addr().ok();
     match tls {
-        None => exchange(stream, Registry { router, over_tls: false }, closing).await,
+        None => exchange(stream, Registry { router, over_tls: false, local }, closing).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = tokio::time::timeout(HEADER_READ_TIMEOUT, tls.acceptor().accept(stream)).await {
-                exchange(stream, Registry { router, over_tls: true }, closing).await;
+                exchange(stream, Registry { router, over_tls: true, local }, closing).await;
             }
         }
     }
@@ -103,6 +105,7 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
 struct Registry {
     router: Router,
     over_tls: bool,
+    local: Option<SocketAddr>,
 }
 
 impl<B> Service<Request<B>> for Registry
@@ -121,6 +124,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if self.over_tls {
             request.extensions_mut().insert(OverTls);
+        }
+        if let Some(local) = self.local {
+            request.extensions_mut().insert(Local(local));
         }
         let response = self.router.call(request);
         Box::pin(async move {

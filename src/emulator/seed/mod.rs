@@ -12,6 +12,7 @@ use super::content::{Body, Kind, OCI_MANIFEST};
 use super::digest::Digest;
 use super::drawn::{self, Child, Drawn, Family, Look, Platform};
 use super::name;
+use super::quantity;
 use super::world::{Locks, Manifest, Repository, World};
 
 /// What was drawn.
@@ -142,7 +143,7 @@ impl Pencil<'_> {
     }
 
     fn image(&mut self, item: &Item, look: &Arc<Look>, kind: &Arc<Kind>, number: u32) -> Result<(), String> {
-        let size_bytes = item.size.as_deref().map_or(Ok(drawn::layer_size_bytes()), read::size_bytes)?;
+        let size_bytes = item.size.as_deref().map_or(Ok(drawn::layer_size_bytes()), quantity::size_bytes)?;
         let child = self.drawn_image(item, &item.name, Arc::clone(look), Arc::clone(kind), number, size_bytes)?;
         self.label(item, child.digest)
     }
@@ -183,7 +184,7 @@ impl Pencil<'_> {
 
     fn index(&mut self, item: &Item) -> Result<(), String> {
         let family = family(item);
-        let layer_size_bytes = item.size.as_deref().map_or(Ok(drawn::layer_size_bytes()), read::size_bytes)?;
+        let layer_size_bytes = item.size.as_deref().map_or(Ok(drawn::layer_size_bytes()), quantity::size_bytes)?;
         let mut children = Vec::new();
         for platform in &item.platforms {
             let handle = format!("{}/{platform}", item.name);
@@ -311,7 +312,7 @@ impl Pencil<'_> {
             None => Ok(self.now),
             Some(When::At(text)) => read::timestamp(text),
             Some(When::Age(text)) => {
-                self.now.checked_sub(read::age(text)?).map_err(|_| format!("{text:?} is older than time: write an age such as 40d"))
+                self.now.checked_sub(quantity::age(text)?).map_err(|_| format!("{text:?} is older than time: write an age such as 40d"))
             }
         }
     }
