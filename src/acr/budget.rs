@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::{BUDGET_GROWTH, BUDGET_GROWTH_EVERY, BUDGET_SHRINK, BURST_MARGIN, CALLS_PER_SECOND_MIN, RATE_MARGIN};
+use super::limits::{
+    BUCKET_RESERVE, BUCKET_RESERVE_MIN_CALLS, BUDGET_EASE, BUDGET_EASE_EVERY, BUDGET_GROWTH, BUDGET_GROWTH_EVERY, BUDGET_SHRINK,
+    CALLS_PER_SECOND_MIN, RATE_MARGIN,
+};
 use super::retry::{Pauses, VerbClass};
 
 /// What a registry lets one identity do, in calls a minute (Microsoft Learn, Azure Container Registry service tiers, March 2026).
@@ -55,6 +58,8 @@ struct Bucket {
     at: Option<Instant>,
     /// When the rate was last changed, if it is below its ceiling.
     lowered_at: Option<Instant>,
+    /// When it was last lowered because little was left.
+    eased_at: Option<Instant>,
 }
 
 impl Limits {
@@ -104,7 +109,7 @@ impl Budget {
     /// Takes note of how many calls a second are left to this identity, by the registry's own account.
     pub(super) fn told(&self, class: VerbClass, calls_per_second_left: f64) {
         if let Some(mut bucket) = self.bucket(class).filter(|_| calls_per_second_left.is_finite() && 0.0 <= calls_per_second_left) {
-            bucket.told(calls_per_second_left);
+            bucket.told(calls_per_second_left, Instant::now());
         }
     }
 
@@ -123,12 +128,15 @@ impl std::fmt::Debug for Budget {
 impl Bucket {
     fn new(per_minute: u32, share: f64) -> Self {
         let ceiling = f64::from(per_minute) / 60.0 * share * RATE_MARGIN;
-        Self { share, ceiling, rate: ceiling, calls: Self::most(ceiling), at: None, lowered_at: None }
+        let mut bucket = Self { share, ceiling, rate: ceiling, calls: 0.0, at: None, lowered_at: None, eased_at: None };
+        bucket.calls = bucket.most();
+        bucket
     }
 
-    /// The calls that may gather: a minute's, with its own margin.
-    fn most(ceiling: f64) -> f64 {
-        (ceiling / RATE_MARGIN * 60.0 * BURST_MARGIN).max(1.0)
+    /// The calls that may gather: the share of what gathers in the registry's bucket, a minute's calls, without its reserve.
+    fn most(&self) -> f64 {
+        let gathered = self.ceiling / RATE_MARGIN / self.share * 60.0;
+        ((gathered - (gathered * BUCKET_RESERVE).max(BUCKET_RESERVE_MIN_CALLS)) * self.share).max(1.0)
     }
 
     /// Takes one call, and how long it has to wait for its turn. None: it need not wait.
@@ -141,7 +149,7 @@ impl Bucket {
     fn fill(&mut self, now: Instant) {
         let since = now.saturating_duration_since(*self.at.get_or_insert(now));
         self.at = Some(now);
-        self.calls = (self.calls + since.as_secs_f64() * self.rate).min(Self::most(self.ceiling));
+        self.calls = (self.calls + since.as_secs_f64() * self.rate).min(self.most());
         while let Some(lowered_at) = self.lowered_at.filter(|at| BUDGET_GROWTH_EVERY <= now.saturating_duration_since(*at)) {
             self.rate = (self.rate + self.ceiling * BUDGET_GROWTH).min(self.ceiling);
             self.lowered_at = (self.rate < self.ceiling).then(|| lowered_at + BUDGET_GROWTH_EVERY);
@@ -155,12 +163,20 @@ impl Bucket {
         self.lowered_at = Some(now);
     }
 
-    /// Believes the registry: less left than thought means that others take their part, so that fewer calls are made at once; more
-    /// left than the limit means that the limit is higher than thought.
-    fn told(&mut self, left_per_second: f64) {
+    /// Believes the registry.
+    ///
+    /// 1. Less left than thought: others take their part, and fewer calls are made at once.
+    /// 2. Next to nothing left: more is taken than flows in, whoever takes it, and this program is the one that can wait.
+    /// 3. More left than the limit: the limit is higher than thought.
+    fn told(&mut self, left_per_second: f64, now: Instant) {
         // It is a minute's calls in calls a second, rounded down: half of one is added back.
         let left = (left_per_second + 0.5) * 60.0 * self.share;
         self.calls = self.calls.min(left);
+        if left_per_second < 1.0 && self.eased_at.is_none_or(|at| BUDGET_EASE_EVERY <= now.saturating_duration_since(at)) {
+            self.fill(now);
+            self.rate = (self.rate * BUDGET_EASE).max(CALLS_PER_SECOND_MIN);
+            (self.lowered_at, self.eased_at) = (Some(now), Some(now));
+        }
         let ceiling = left_per_second * self.share * RATE_MARGIN;
         if self.ceiling < ceiling {
             self.ceiling = ceiling;
@@ -188,7 +204,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_share_of_a_minute_goes_at_once_and_the_rest_at_its_rate() {
         let (budget, queue) = (Budget::new(Limits::STANDARD, 50), Queue::default());
-        assert_eq!(calls(&budget, &queue, 237).await, Duration::ZERO);
+        assert_eq!(calls(&budget, &queue, 215).await, Duration::ZERO);
         let rest = calls(&budget, &queue, 245).await;
         assert!((59..=62).contains(&rest.as_secs()), "245 a minute: {rest:?}");
         assert_eq!(calls(&Budget::unlimited(), &queue, 10_000).await, Duration::ZERO);
@@ -225,6 +241,7 @@ mod tests {
         budget.told(VerbClass::Delete, 0.0);
         assert_eq!(calls(&budget, &queue, 15).await, Duration::ZERO);
         assert!(Duration::ZERO < calls(&budget, &queue, 1).await, "others have taken what had gathered");
+        assert!((delete_rate(&budget) - 245.0 * 0.9).abs() < 0.01, "eased: {}", delete_rate(&budget));
         budget.told(VerbClass::Delete, 33.0);
         tokio::time::sleep(Duration::from_secs(600)).await;
         calls(&budget, &queue, 1).await;
@@ -238,7 +255,7 @@ mod tests {
     async fn queues_take_turns_however_long_they_are() {
         let budget = Budget::new(Limits::STANDARD, 50);
         let (long, short) = (Queue::default(), Queue::default());
-        calls(&budget, &long, 237).await;
+        calls(&budget, &long, 215).await;
         let many = futures::future::join_all((0..200).map(|_| budget.wait(&long, VerbClass::Delete, 0.0)));
         let few = calls(&budget, &short, 10);
         let (_, took) = futures::join!(many, few);

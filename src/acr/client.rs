@@ -31,6 +31,8 @@ struct Shared {
     endpoint: Endpoint,
     courier: Arc<Courier>,
     auth: Auth,
+    /// Of the second identity, which alone may change something.
+    apply_auth: Option<Auth>,
 }
 
 /// What a [`Client`] is made of.
@@ -43,6 +45,8 @@ pub struct ClientOptions {
     pub transport: Arc<dyn Transport>,
     /// Who asks.
     pub credential: Credential,
+    /// Who changes something, where that is another identity than the one that reads. None: the same.
+    pub apply_credential: Option<Credential>,
     /// Tells when tokens expire.
     pub clock: Clock,
     /// What may be taken of the registry's limits. Clients of one registry share it.
@@ -92,10 +96,11 @@ pub(super) struct Call {
 impl Client {
     /// A client that has not asked anything yet.
     pub fn new(options: ClientOptions) -> Self {
-        let ClientOptions { registry, endpoint, transport, credential, clock, budget, jitter_seed } = options;
+        let ClientOptions { registry, endpoint, transport, credential, apply_credential, clock, budget, jitter_seed } = options;
         let courier = Arc::new(Courier::new(transport, clock.clone(), jitter_seed, budget));
-        let auth = Auth::new(endpoint.clone(), courier.clone(), credential, clock);
-        Self { shared: Arc::new(Shared { registry, endpoint, courier, auth }), queue: Arc::default() }
+        let auth_of = |credential| Auth::new(endpoint.clone(), courier.clone(), credential, clock.clone());
+        let (auth, apply_auth) = (auth_of(credential), apply_credential.map(auth_of));
+        Self { shared: Arc::new(Shared { registry, endpoint, courier, auth, apply_auth }), queue: Arc::default() }
     }
 
     /// The same client with a queue of its own: for a run that takes turns with others, however many requests each has waiting.
@@ -130,7 +135,8 @@ impl Client {
     }
 
     async fn call_inner(&self, call: &Call) -> Result<Incoming, Failure> {
-        let Shared { endpoint, courier, auth, .. } = &*self.shared;
+        let Shared { endpoint, courier, .. } = &*self.shared;
+        let auth = self.auth_for(&call.scope);
         let uri = endpoint.at(&call.path_and_query).ok_or_else(|| Failure::protocol("the path of the request is not valid"))?;
         let mut headers = call.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
@@ -162,6 +168,17 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// The tokens for a scope: those of the identity that reads, or of the one that changes something.
+    pub(super) fn auth_for(&self, scope: &Scope) -> &Auth {
+        let Shared { auth, apply_auth, .. } = &*self.shared;
+        apply_auth.as_ref().filter(|_| scope.allows_changes()).unwrap_or(auth)
+    }
+
+    /// The identity that reads, and the one that changes something where that is another.
+    pub(super) fn identities(&self) -> (&Auth, Option<&Auth>) {
+        (&self.shared.auth, self.shared.apply_auth.as_ref())
     }
 
     /// Turns an answer that is not the wanted one into the error it stands for.

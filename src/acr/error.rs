@@ -180,7 +180,7 @@ pub enum Action {
 pub struct Permission {
     /// What may be done, in order.
     pub actions: Vec<Action>,
-    /// To which repository. None: the registry's catalog.
+    /// To which repository. None: to the registry as a whole.
     pub repository: Option<RepositoryName>,
 }
 
@@ -316,7 +316,7 @@ impl Action {
 }
 
 impl Permission {
-    fn remedy(&self) -> String {
+    pub(super) fn remedy(&self) -> String {
         let mut roles: Vec<&str> = self.actions.iter().map(|action| action.roles()).collect();
         roles.dedup();
         format!("grant {}", roles.join("; and "))
@@ -325,7 +325,11 @@ impl Permission {
 
 impl fmt::Display for Permission {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let actions: Vec<&str> = self.actions.iter().map(|action| action.as_str()).collect();
         let Some(repository) = &self.repository else {
+            if !self.actions.iter().any(|action| matches!(action, Action::Catalog | Action::DeletedCatalog)) {
+                return write!(formatter, "the permission {}", actions.join(" and "));
+            }
             let of_deleted = self.actions.contains(&Action::DeletedCatalog);
             return formatter.write_str(if of_deleted {
                 "the permission to list the deleted repositories"
@@ -333,7 +337,6 @@ impl fmt::Display for Permission {
                 "the permission to list the repositories"
             });
         };
-        let actions: Vec<&str> = self.actions.iter().map(|action| action.as_str()).collect();
         write!(formatter, "the permission {} on repository {repository}", actions.join(" and "))
     }
 }

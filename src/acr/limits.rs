@@ -78,8 +78,14 @@ pub(super) const PAUSE_SPREAD: Duration = Duration::from_millis(500);
 
 /// Share of its rate that a budget takes, so that the bucket of the registry is never quite empty: clocks differ, and requests bunch.
 pub(super) const RATE_MARGIN: f64 = 0.98;
-/// Share of the calls that have gathered which a budget takes at once, for the same reason.
-pub(super) const BURST_MARGIN: f64 = 0.95;
+/// Share of the registry's bucket that those who take everything at once leave in it, for the same reason…
+pub(super) const BUCKET_RESERVE: f64 = 0.05;
+/// … and at least so many calls: with fewer than 60 ACR reports 0 calls a second left, which stands for an empty bucket.
+pub(super) const BUCKET_RESERVE_MIN_CALLS: f64 = 70.0;
+/// What is left of a budget's rate when the registry reports that its bucket is all but empty, though it did not refuse yet.
+pub(super) const BUDGET_EASE: f64 = 0.9;
+/// How often a budget is eased at most: answers that were on their way say the same once more.
+pub(super) const BUDGET_EASE_EVERY: Duration = Duration::from_secs(10);
 /// What is left of a budget's rate after a refusal. Whoever shares the bucket is refused too and halves as well: what is free grows
 /// faster than with any milder answer.
 pub(super) const BUDGET_SHRINK: f64 = 0.5;
@@ -103,3 +109,7 @@ pub(super) const REFRESH_TOKEN_TRUSTED_SECONDS: i64 = 60;
 /// Until Microsoft Entra or the identity endpoint of the machine must have answered. Both answer within a second; the
 /// library alone would try for over a minute.
 pub(super) const ENTRA_MAX: Duration = Duration::from_secs(10);
+/// Until the Azure CLI must have answered: it starts a Python program of its own, which takes seconds on a busy machine.
+pub(super) const AZURE_CLI_MAX: Duration = Duration::from_secs(30);
+/// How long an assertion is good. Entra takes it within a second; ten minutes forgive a clock that is behind.
+pub(super) const ASSERTION_LIFE_SECONDS: i64 = 600;

@@ -1,6 +1,7 @@
 //! The client of ACR's data plane: the only place that knows its URLs and its JSON. Knows no policy and decides nothing;
 //! what it cannot read completely is an error, and the caller keeps what an error left unknown.
 
+mod access;
 mod auth;
 mod blobs;
 mod budget;
@@ -26,8 +27,10 @@ mod wire;
 #[cfg(test)]
 mod scripted;
 
+pub use access::{Finding, Needs};
 pub use auth::{
-    Credential, DEFAULT_AUDIENCE, EntraOptions, EntraSettings, InvalidEntraSettings, Secret, auto_entra_settings, entra_credential,
+    CertificateFiles, Credential, DEFAULT_AUDIENCE, EntraOptions, EntraSettings, InvalidEntraSettings, Pipeline, Secret, ServiceConnection,
+    auto_entra_settings, entra_credential, sovereign_authority,
 };
 pub use blobs::BlobDownload;
 pub use budget::{Budget, Limits};

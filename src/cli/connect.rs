@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::info;
 
 use crate::acr::{
-    Budget, Client, ClientOptions, Credential, Endpoint, EntraOptions, EntraSettings, InvalidEntraSettings, Limits, ReqwestTransport,
-    ReqwestTransportOptions, Secret, Transport, auto_entra_settings, entra_credential,
+    Budget, CertificateFiles, Client, ClientOptions, Credential, Endpoint, EntraOptions, EntraSettings, InvalidEntraSettings, Limits,
+    Pipeline, ReqwestTransport, ReqwestTransportOptions, Secret, Transport, auto_entra_settings, entra_credential, sovereign_authority,
 };
 use crate::clock::Clock;
 use crate::config::{Auth, Registry, Sku, Throttle};
@@ -60,13 +60,16 @@ pub(super) fn sharing_client(registry: &Registry, clock: &Clock, budgets: &Budge
     let options = ReqwestTransportOptions { ca_file: registry.ca_file.clone() };
     let transport: Arc<dyn Transport> = Arc::new(ReqwestTransport::new(&options).map_err(|error| unusable(&error))?);
     let endpoint = Endpoint::parse(&registry.endpoint.to_string()).map_err(|error| unusable(&error))?;
-    let credential = credential(registry, &transport)?;
+    let through = Through { transport: Arc::clone(&transport), clock: clock.clone() };
+    let apply_credential = registry.apply_auth.as_ref().map(|auth| credential(registry, auth, &endpoint, &through)).transpose()?;
+    let credential = credential(registry, &registry.auth, &endpoint, &through)?;
     let budget = budgets.of(registry, &endpoint);
     let options = ClientOptions {
         registry: registry.name.clone(),
         endpoint,
         transport,
         credential,
+        apply_credential,
         clock: clock.clone(),
         budget,
         jitter_seed: fastrand::u64(..),
@@ -74,16 +77,16 @@ pub(super) fn sharing_client(registry: &Registry, clock: &Clock, budgets: &Budge
     Ok(Client::new(options))
 }
 
-fn credential(registry: &Registry, transport: &Arc<dyn Transport>) -> Result<Credential, Failure> {
+fn credential(registry: &Registry, auth: &Auth, endpoint: &Endpoint, through: &Through) -> Result<Credential, Failure> {
     let lookup = |name: &str| std::env::var(name).ok();
     let unusable = |error: InvalidEntraSettings| Failure::unusable(format!("registry {}: {error}", registry.name));
-    let settings = match &registry.auth {
+    let settings = match auth {
         Auth::Anonymous => return Ok(Credential::Anonymous),
         Auth::Basic { username, password_file } => {
             return Ok(Credential::Basic { user: username.clone(), password: Secret::new(read_secret(password_file)?) });
         }
         Auth::Auto => {
-            let (settings, why) = auto_entra_settings(&lookup).map_err(unusable)?;
+            let (settings, why) = auto_entra_settings(&lookup, &|path| path.exists()).map_err(unusable)?;
             info!(registry = %registry.name, "identity: {why}");
             settings
         }
@@ -96,8 +99,31 @@ fn credential(registry: &Registry, transport: &Arc<dyn Transport>) -> Result<Cre
             client_id: client_id.clone(),
             secret: Secret::new(read_secret(secret_file)?),
         },
+        Auth::ClientCertificate { tenant_id, client_id, certificate_file, key_file } => EntraSettings::ClientCertificate {
+            tenant_id: tenant_id.clone(),
+            client_id: client_id.clone(),
+            files: CertificateFiles { certificate: certificate_file.clone(), key: key_file.clone() },
+        },
+        Auth::AzureCli { tenant_id } => EntraSettings::AzureCli { tenant_id: tenant_id.clone() },
+        Auth::AzurePipelines { tenant_id, client_id, service_connection_id } => {
+            let given = Pipeline {
+                tenant_id: tenant_id.clone(),
+                client_id: client_id.clone(),
+                service_connection_id: service_connection_id.clone(),
+            };
+            EntraSettings::azure_pipelines(given, &lookup).map_err(unusable)?
+        }
     };
-    let options = EntraOptions { settings, authority_host: lookup("AZURE_AUTHORITY_HOST"), transport: Arc::clone(transport) };
+    let authority_host = registry.authority.clone().or_else(|| lookup("AZURE_AUTHORITY_HOST").filter(|host| !host.is_empty()));
+    let authority_host = authority_host.or_else(|| sovereign_authority(endpoint).map(str::to_owned));
+    let Through { transport, clock } = through;
+    let options = EntraOptions { settings, authority_host, transport: Arc::clone(transport), clock: clock.clone() };
     let credential = entra_credential(options);
     Ok(Credential::Entra { credential, audience: registry.audience.clone() })
+}
+
+/// What credentials work with.
+struct Through {
+    transport: Arc<dyn Transport>,
+    clock: Clock,
 }

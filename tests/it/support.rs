@@ -126,6 +126,7 @@ impl Bench {
             transport: transport(emulator.clone()),
             credential,
             clock: client_clock.clock(),
+            apply_credential: None,
             budget: retaind::acr::Budget::unlimited(),
             jitter_seed: 1,
         });

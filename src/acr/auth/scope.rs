@@ -41,6 +41,14 @@ impl Scope {
         }
     }
 
+    /// Whether something can be changed with it.
+    pub(in crate::acr) const fn allows_changes(&self) -> bool {
+        match self {
+            Self::Delete(_) | Self::Lock(_) | Self::Push(_) | Self::Restore(_) => true,
+            Self::Catalog | Self::Read(_) | Self::DeletedCatalog | Self::DeletedRead(_) => false,
+        }
+    }
+
     /// The repository that it is about.
     pub(in crate::acr) const fn repository(&self) -> Option<&RepositoryName> {
         match self {
@@ -51,6 +59,17 @@ impl Scope {
             | Self::Push(repository)
             | Self::DeletedRead(repository)
             | Self::Restore(repository) => Some(repository),
+        }
+    }
+}
+
+impl Scope {
+    /// Kind and name of what it is about, as tokens write them.
+    pub(in crate::acr) fn resource(&self) -> (&'static str, &str) {
+        match self.repository() {
+            Some(repository) => ("repository", repository.as_str()),
+            None if *self == Self::DeletedCatalog => ("registry", "deleted_catalog"),
+            None => ("registry", "catalog"),
         }
     }
 }

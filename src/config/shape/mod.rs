@@ -145,8 +145,6 @@ pub(super) const NOT_YET: &[(&str, &[&str])] = &[
     ("delete", &["newer_than", "condemned_for", "artifact_type", "media_type", "platform", "annotation", "label", "larger_than"]),
     ("limits", &["changes"]),
     ("rule", &["archive"]),
-    ("registry", &["apply_auth"]),
-    ("auth", &["client_certificate", "azure_cli", "azure_pipelines"]),
 ];
 
 /// Whether the key or word is planned for the object.
