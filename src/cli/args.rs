@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use super::emulate::EmulateArguments;
+use crate::model::{Digest, RegistryName, RepositoryName};
+use crate::state::RunId;
 
 /// Where the settings are unless `--config` says otherwise.
 const CONFIG_DEFAULT: &str = "/etc/retaind/retaind.yaml";
@@ -34,15 +36,21 @@ pub(super) enum Command {
     Pause(StateArguments),
     /// Let deleting go on
     Resume(StateArguments),
+    /// Approve a plan that a run reported: of changed policies, over a limit, or of a listing that shrank
+    Approve(ApproveArguments),
+    /// Show what was run, or what was changed and why
+    History(HistoryArguments),
     /// Say why an image stays or goes, and from when on it would go
     Explain(ExplainArguments),
     /// Check the settings and policies
     Check(CheckArguments),
+    /// Play the tests written beside the policies: given these images, expect these verdicts
+    Test(TestArguments),
     /// Save a listing of a registry, to plan from it later or elsewhere
     Inventory(InventoryArguments),
     /// Ask a running daemon whether it is ready; exit code 0 or 1
     Health(HealthArguments),
-    /// Show the main job on an embedded registry
+    /// Show the daemon, or one run, on an embedded registry
     Demo(DemoArguments),
     /// Serve an in-memory imitation of Azure Container Registry
     Emulate(EmulateArguments),
@@ -132,6 +140,52 @@ pub(super) struct StateArguments {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ApproveArguments {
+    /// The plan's hash, as reports, logs and `retaind history` show it
+    #[arg(value_name = "PLAN_HASH")]
+    pub(super) plan: String,
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArguments {
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// Show changes instead of runs
+    #[arg(long)]
+    pub(super) changes: bool,
+    /// Only changes of this run
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) run: Option<RunId>,
+    /// Only changes in this registry
+    #[arg(long, value_name = "NAME", value_parser = RegistryName::parse)]
+    pub(super) registry: Option<RegistryName>,
+    /// Only changes in this repository
+    #[arg(long, value_name = "NAME", value_parser = RepositoryName::parse)]
+    pub(super) repository: Option<RepositoryName>,
+    /// Only changes of this manifest
+    #[arg(long, value_name = "DIGEST")]
+    pub(super) digest: Option<Digest>,
+    /// So many, the newest first
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub(super) limit: u32,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = HistoryOutput::Text)]
+    pub(super) output: HistoryOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum HistoryOutput {
+    /// For a terminal
+    Text,
+    /// For machines: one document a line
+    Json,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
     /// An image: repository:tag or repository@sha256:…
     #[arg(value_name = "IMAGE")]
@@ -150,6 +204,12 @@ pub(super) struct CheckArguments {
     /// How to print
     #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
     pub(super) output: CheckOutput,
+    /// Ask the registries, too: which patterns match nothing there?
+    #[arg(long)]
+    pub(super) live: bool,
+    /// End with exit code 1 when there is a warning
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -160,6 +220,19 @@ pub(super) enum CheckOutput {
     Json,
     /// Annotations for GitHub Actions
     Github,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Files of tests; without any, the *.test.yaml beside the policies
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = CheckOutput::Text)]
+    pub(super) output: CheckOutput,
 }
 
 #[derive(Debug, Args)]
@@ -177,7 +250,7 @@ pub(super) struct HealthArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// End when the job is done (it does so in any case)
+    /// Run each policy once, show what it did, and end; without it, the daemon runs until Ctrl-C
     #[arg(long)]
     pub(super) once: bool,
 }
@@ -195,4 +268,6 @@ pub(super) enum SchemaOf {
     Policies,
     /// retaind.yaml
     Settings,
+    /// Tests of policies
+    Tests,
 }

@@ -6,7 +6,7 @@ use super::problem::Complaint;
 use super::shape::{Key, Kind, VERSION};
 use super::suggest::nearest;
 use super::tree::{Node, Value};
-use crate::policy::Age;
+use crate::policy::{Age, Size};
 
 /// Most characters of a value that a message repeats.
 const SHOWN_MAX: usize = 60;
@@ -15,7 +15,9 @@ const SHOWN_MAX: usize = 60;
 pub(super) fn read(key: &Key, node: &Node) -> Result<Content, Complaint> {
     match (&key.kind, &node.value) {
         (Kind::Text(_) | Kind::Texts(_), Value::Text(text)) => text_value(key, text),
+        (Kind::Lines, Value::Text(text)) => lines(key, text),
         (Kind::Age, Value::Text(text)) => age(text).map(Content::Age),
+        (Kind::Size, Value::Text(text)) => size(text).map(Content::Size),
         (Kind::Percent, Value::Text(text)) => percent(text).map(Content::Integer),
         (Kind::Bool, Value::Bool(value)) => boolean(node, *value, None).map(Content::Bool),
         (Kind::Only(wanted), Value::Bool(value)) => {
@@ -59,8 +61,10 @@ pub(super) fn wrong_kind(key: &Key, node: &Node) -> Complaint {
         // What is quoted in the example needs more than quotes.
         (Kind::Text(_), _) if scalar && key.example.starts_with('"') => complaint.hint(example),
         (Kind::Text(_) | Kind::Texts(_), _) if scalar => complaint.hint(format!("put it in quotes: \"{}\"", shown(node))),
+        (Kind::Lines, _) => complaint.hint(format!("write `{}: |` and the lines below it, indented", key.name)),
         (Kind::Choice(words), _) => complaint.hint(format!("write {}", meanings(words))),
         (Kind::Age, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}d`", key.name, shown(node))),
+        (Kind::Size, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}MB`", key.name, shown(node))),
         (Kind::Percent, Value::Integer(_)) => complaint.hint(format!("write the sign, such as `{}: {}%`", key.name, shown(node))),
         (Kind::Integer { .. } | Kind::Version, Value::Text(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             complaint.hint(format!("write it without quotes: `{}: {text}`", key.name))
@@ -92,8 +96,25 @@ fn text_value(key: &Key, text: &str) -> Result<Content, Complaint> {
     Ok(Content::Text(text.to_owned()))
 }
 
+/// A text of several lines. Only line breaks and tabs are let through of all that a terminal could act upon.
+fn lines(key: &Key, text: &str) -> Result<Content, Complaint> {
+    if text.trim().is_empty() {
+        let hint = format!("write `{}: |` and the lines below it, indented", key.name);
+        return Err(Complaint::new(format!("`{}` is an empty text", key.name)).hint(hint));
+    }
+    if let Some(character) = text.chars().find(|character| character.is_control() && !matches!(character, '\n' | '\t')) {
+        let message = format!("`{}` contains the control character {character:?}", key.name);
+        return Err(Complaint::new(message).hint(format!("write `{}: |` and the lines below it, indented", key.name)));
+    }
+    Ok(Content::Text(text.to_owned()))
+}
+
 fn age(text: &str) -> Result<Age, Complaint> {
     text.parse().map_err(|error: crate::policy::InvalidAge| split_hint(&error.to_string()))
+}
+
+fn size(text: &str) -> Result<Size, Complaint> {
+    text.parse().map_err(|error: crate::policy::InvalidSize| split_hint(&error.to_string()))
 }
 
 /// Splits `what is wrong; what to write` into message and hint.
@@ -122,7 +143,7 @@ fn boolean(node: &Node, value: bool, wanted: Option<bool>) -> Result<bool, Compl
 fn wrong_only(key: &Key, wanted: bool) -> Complaint {
     let complaint = Complaint::new(format!("`{}` can only be {wanted} here", key.name));
     match (key.name, wanted) {
-        ("untagged", _) => complaint.hint("leave it out, and choose tags with `tags`"),
+        ("untagged" | "orphaned", _) => complaint.hint("leave it out, and choose tags with `tags`"),
         (_, false) => complaint.hint("a lock rule closes locks; to open them write an `unlock` rule"),
         (_, true) => complaint.hint("an unlock rule opens locks; to close them write a `lock` rule"),
     }

@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{Format, Key, Kind, POLICIES, Presence, SETTINGS, Shape, VERSION};
+use super::shape::{Format, Key, Kind, POLICIES, Presence, SETTINGS, Shape, TESTS, VERSION};
 
 /// Ages as editors check them; the program is stricter (no months, no years, at most a hundred years).
 const AGE_PATTERN: &str = "^([0-9]+[a-z]+)+$|^[Pp][0-9A-Za-z]+$";
+
+/// Sizes as editors check them.
+const SIZE_PATTERN: &str = "^[0-9]+(B|[kKMGT]B|[KMGT]iB)$";
 
 /// The schema of a policy file.
 pub fn policies_schema() -> Value {
@@ -15,6 +18,11 @@ pub fn policies_schema() -> Value {
 /// The schema of `retaind.yaml`.
 pub fn settings_schema() -> Value {
     schema(&SETTINGS)
+}
+
+/// The schema of a file of policy tests.
+pub fn tests_schema() -> Value {
+    schema(&TESTS)
 }
 
 fn schema(root: &'static Shape) -> Value {
@@ -45,8 +53,16 @@ fn object(shape: &Shape) -> Value {
     if !shape.one_of.is_empty() {
         object["oneOf"] = json!(each(shape.one_of));
     }
-    if !shape.any_of.is_empty() {
-        object["anyOf"] = json!(each(shape.any_of));
+    match shape.any_of {
+        [] => {}
+        [names] => object["anyOf"] = json!(each(names)),
+        several => object["allOf"] = several.iter().map(|names| json!({ "anyOf": each(names) })).collect(),
+    }
+    let at_most_one = shape.at_most_one;
+    let pairs = at_most_one.iter().enumerate().flat_map(|(place, one)| at_most_one[place + 1..].iter().map(move |other| [one, other]));
+    let pairs: Vec<Value> = pairs.map(|pair| json!({ "required": pair })).collect();
+    if !pairs.is_empty() {
+        object["not"] = json!({ "anyOf": pairs });
     }
     if !shape.needs.is_empty() {
         let needs = shape.needs.iter().map(|(key, needed)| ((*key).to_owned(), json!({ "anyOf": each(needed) })));
@@ -59,7 +75,9 @@ fn property(key: &Key) -> Value {
     let mut property = match &key.kind {
         Kind::Version => json!({ "const": VERSION }),
         Kind::Text(format) => text(format),
+        Kind::Lines => json!({ "type": "string" }),
         Kind::Age => json!({ "type": "string", "pattern": AGE_PATTERN }),
+        Kind::Size => json!({ "type": "string", "pattern": SIZE_PATTERN }),
         Kind::Percent => json!({ "type": "string", "pattern": "^(100|[1-9][0-9]?)%$" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Only(value) => json!({ "const": value }),

@@ -228,6 +228,15 @@ impl Emulator {
         Principal { subject: subject.to_owned(), grants, by_repository }
     }
 
+    /// Whether somebody may pull what is in quarantine.
+    pub(crate) fn may_read_quarantine(&self, identity: &str) -> bool {
+        match self.options().credentials.iter().find(|known| known.user == identity) {
+            Some(credential) => credential.permissions.quarantine_read,
+            None if identity == EVERYBODY => false,
+            None => self.identity(identity).grants.iter().any(|grant| grant.permissions.quarantine_read),
+        }
+    }
+
     /// Who shows a refresh token, or `None` when it is not a good one.
     pub(crate) fn refreshed(&self, refresh_token: &str, login_server: &str) -> Option<Principal> {
         let claims = self.verify(refresh_token, login_server, "refresh_token")?;

@@ -1,6 +1,7 @@
 //! One request from arrival to answer: hook, faults, rights, operation, journal.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ::http::header::{ALLOW, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Method, StatusCode};
@@ -8,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt as _};
 
 use super::answer::{Answer, Origin};
@@ -20,6 +21,8 @@ use super::{Emulator, faults::Response as FaultResponse, percent};
 
 /// The largest body that is accepted: one upload of a gibibyte. It is held in memory.
 const BODY_BYTES_MAX: usize = 1 << 30;
+/// How long a client may say nothing in the middle of a body.
+const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The largest manifest: 4 MiB, the registry's documented limit.
 const MANIFEST_BYTES_MAX: usize = 4 << 20;
 
@@ -58,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     pub(crate) scheme: &'static str,
     pub(crate) login_server: String,
+    /// Whose it is, once that is known.
+    pub(crate) identity: String,
     /// Where it came in; `None` in-process.
     pub(crate) local: Option<SocketAddr>,
 }
@@ -75,22 +80,21 @@ impl Emulator {
         Router::new().fallback(handle).with_state(self.clone())
     }
 
-    fn operation(&self, call: &Call, route: Option<&Route>, correlation: &str) -> Answer {
+    fn operation(&self, mut call: Call, route: Option<&Route>, correlation: &str) -> Answer {
         let Some(route) = route else { return Answer::page_not_found() };
         if !route.methods().contains(&call.method) {
             return method_not_allowed(route);
         }
         let need = route.need(&call.method);
         let open = matches!(route, Route::Exchange | Route::Token | Route::Requests | Route::Stored { .. });
-        let identity = if open {
-            String::new()
-        } else {
-            match self.authorize(call, need.as_ref()) {
-                Ok(identity) => identity,
+        if !open {
+            match self.authorize(&call, need.as_ref()) {
+                Ok(identity) => call.identity = identity,
                 Err(challenge) => return challenge,
             }
-        };
-        let left = match self.charge(call, route, &identity) {
+        }
+        let call = &call;
+        let left = match self.charge(call, route) {
             Ok(left) => left,
             Err(refusal) => return refusal,
         };
@@ -122,14 +126,14 @@ impl Emulator {
     }
 
     /// Counts a request against the limits; a request that was refused for want of rights is not counted.
-    fn charge(&self, call: &Call, route: &Route, identity: &str) -> Result<Option<Left>, Answer> {
+    fn charge(&self, call: &Call, route: &Route) -> Result<Option<Left>, Answer> {
         let Some(throttle) = &self.options().throttle else { return Ok(None) };
         let now = self.now();
         let classes = Class::of(route, &call.method);
         if classes.is_empty() {
             return Ok(None);
         }
-        self.lock().buckets.take(throttle, classes, identity, now).map(Some).map_err(|refused| {
+        self.lock().buckets.take(throttle, classes, &call.identity, now).map(Some).map_err(|refused| {
             let answer = throttle.refusal(&refused);
             if classes == [Class::Token] { answer.by_token_service() } else { answer }
         })
@@ -167,7 +171,12 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let info = RequestInfo { method: parts.method.clone(), path: path_and_query, route: route.as_ref().map_or("", Route::pattern) };
     let limit = if matches!(route, Some(Route::Manifest { .. })) { MANIFEST_BYTES_MAX } else { BODY_BYTES_MAX };
-    let body = to_bytes(body, limit).await;
+    let body = match read(body, limit).await {
+        Ok(body) => Ok(body),
+        Err(Unread::TooLarge) => Err(()),
+        // The client went away, or is silent.
+        Err(Unread::Broken) => return dropped(),
+    };
     emulator.call_hook(&info);
     let Strike { delay, failure } = faults::strike(&mut emulator.lock().faults, &info.method, &info.path, info.route);
     let delay = delay + emulator.options().latency;
@@ -177,7 +186,7 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
     let correlation = emulator.next_id();
     let method = info.method.clone();
     let respond = |answer: Answer| answer.into_response(&method, &emulator.date(), &correlation);
-    let perform = |body| respond(emulator.operation(&call(&emulator, parts, body), route.as_ref(), &correlation));
+    let perform = |body| respond(emulator.operation(call(&emulator, parts, body), route.as_ref(), &correlation));
     let Ok(body) = body else {
         let too_large = Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", "the request body is too large");
         return finish(&emulator, info, respond(too_large));
@@ -209,6 +218,26 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
     finish(&emulator, info, response)
 }
 
+/// Why a body could not be read.
+enum Unread {
+    TooLarge,
+    Broken,
+}
+
+/// The whole body, unless it is too large or its sender falls silent.
+async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Unread> {
+    let mut pieces = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = tokio::time::timeout(BODY_SILENCE_MAX, pieces.next()).await.map_err(|_| Unread::Broken)? {
+        let piece = piece.map_err(|_| Unread::Broken)?;
+        if bytes_max < bytes.len() + piece.len() {
+            return Err(Unread::TooLarge);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
+}
+
 fn finish(emulator: &Emulator, info: RequestInfo, response: Response) -> Response {
     let status = response.extensions().get::<Dropped>().is_none().then(|| response.status().as_u16());
     record(emulator, info, status);
@@ -230,6 +259,7 @@ fn call(emulator: &Emulator, parts: ::http::request::Parts, body: Bytes) -> Call
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).or(uri.authority().map(|authority| authority.as_str()));
     Call {
         login_server: emulator.options().login_server.clone().unwrap_or_else(|| host.unwrap_or("localhost").to_owned()),
+        identity: String::new(),
         local: parts.extensions.get::<Local>().map(|local| local.0),
         scheme: if over_tls { "https" } else { "http" },
         path: uri.path().to_owned(),

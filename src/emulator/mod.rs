@@ -3,6 +3,7 @@
 //! It imports nothing of this crate, on purpose: what client and emulator both got from one place would agree even where it is wrong. What it
 //! imitates, from which evidence, and what is guessed stands in `docs/emulator.md`.
 
+mod admin;
 mod alter;
 mod answer;
 mod auth;
@@ -37,6 +38,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,16 +51,17 @@ pub use self::digest::{Digest, InvalidDigest};
 pub use self::faults::{Dropped, Failure, Fault, Response};
 pub use self::http::RequestInfo;
 pub use self::journal::{Counted, LoggedRequest};
-pub use self::quantity::Span;
+pub use self::quantity::{SignedSpan, Span};
 #[doc(hidden)]
 pub use self::recorded::{RecordedManifest, RecordedTimes};
 pub use self::roles::{Assignment, Grant, Role};
 pub use self::seed::{Seed, SeedError};
+pub use self::serve::serve_admin;
 pub use self::snapshot::RepositorySnapshot;
 pub use self::throttle::{Allowance, Sku, Throttle};
 pub use self::tls::{Tls, TlsError};
 pub use self::words::LineError;
-pub use self::world::Locks;
+pub use self::world::{Locks, Quarantine};
 
 use self::faults::Armed;
 use self::http::Call;
@@ -96,6 +99,13 @@ pub struct Options {
     pub audiences: Vec<String>,
     /// Whether readers of blobs are sent on to the storage behind the registry, as the real one does, or are served at once.
     pub blob_redirect: bool,
+    /// How far the registry's clock is ahead of the one that it is given.
+    pub clock_skew: SignedDuration,
+    /// Whether what is pushed is withheld until [`Emulator::set_quarantine`] lets it pass: its tags are unknown to those who pull, its digest refused,
+    /// unless they have the right to read the quarantine.
+    pub quarantine: bool,
+    /// How many connections may be open at once; further ones wait.
+    pub connections_max: usize,
     /// How long every answer takes at least.
     pub latency: Duration,
     /// How much is let through; `None` is everything.
@@ -142,6 +152,9 @@ impl Default for Options {
                 .map(str::to_owned)
                 .to_vec(),
             blob_redirect: true,
+            clock_skew: SignedDuration::ZERO,
+            quarantine: false,
+            connections_max: 1_024,
             latency: Duration::ZERO,
             throttle: None,
             push_age: SignedDuration::ZERO,
@@ -178,6 +191,8 @@ pub struct Emulator(Arc<Inner>);
 struct Inner {
     options: Options,
     now: Now,
+    /// How far the clock is off, in milliseconds. Not part of the state, which may be locked when the time is asked for.
+    skew_milliseconds: AtomicI64,
     hook: Mutex<Option<Arc<Hook>>>,
     state: Mutex<State>,
 }
@@ -198,8 +213,11 @@ struct State {
 impl Emulator {
     /// An empty registry that lives by this clock.
     pub fn new(options: Options, now: Now) -> Self {
-        let state = State { by_repository: options.by_repository, ..State::default() };
-        Self(Arc::new(Inner { options, now, hook: Mutex::new(None), state: Mutex::new(state) }))
+        let state = Mutex::new(State { by_repository: options.by_repository, ..State::default() });
+        let skew_milliseconds = AtomicI64::new(0);
+        let emulator = Self(Arc::new(Inner { options, now, skew_milliseconds, hook: Mutex::new(None), state }));
+        emulator.skew_clock(emulator.options().clock_skew);
+        emulator
     }
 
     /// An empty registry that lives by the system's clock.
@@ -214,6 +232,8 @@ impl Emulator {
     /// The emulator's time, in the registry's steps of 100 nanoseconds.
     pub fn now(&self) -> Timestamp {
         let now = (self.0.now)();
+        let skew = SignedDuration::from_millis(self.0.skew_milliseconds.load(Ordering::Relaxed));
+        let now = now.checked_add(skew).unwrap_or(now);
         let fraction = now.subsec_nanosecond() / 100 * 100;
         Timestamp::new(now.as_second(), fraction).unwrap_or(now)
     }
@@ -281,6 +301,24 @@ impl Emulator {
     /// The latest requests that could have changed something, oldest first, those to the token service left out.
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.lock().journal.requests.iter().cloned().collect()
+    }
+
+    /// Sets how far the registry's clock is ahead of the one that it was given.
+    pub fn skew_clock(&self, skew: SignedDuration) {
+        self.0.skew_milliseconds.store(i64::try_from(skew.as_millis()).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Makes the registry as empty as a new one: no contents, no uploads, no faults, nothing counted, and all tokens invalid. Roles and the clock
+    /// stay as they are.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        let State { world, uploads, journal, faults, buckets, assignments: _, by_repository: _, ids: _, token_generation } = &mut *state;
+        *world = World::default();
+        *uploads = Uploads::default();
+        *journal = Journal::default();
+        faults.clear();
+        *buckets = Buckets::default();
+        *token_generation += 1;
     }
 
     /// Makes all tokens invalid that were issued so far, as a registry does that changes the way it authorises.
@@ -351,6 +389,11 @@ impl Emulator {
     /// Makes a manifest a ghost: it is listed, and every request for it answers that it is unknown.
     pub fn make_ghost(&self, repository: &str, digest: Digest) -> Result<(), NotHeld> {
         self.with_manifest(repository, digest, |manifest| manifest.ghost = true)
+    }
+
+    /// Sets whether a manifest may be pulled.
+    pub fn set_quarantine(&self, repository: &str, digest: Digest, state: Quarantine) -> Result<(), NotHeld> {
+        self.with_manifest(repository, digest, |manifest| manifest.quarantine = Some(state))
     }
 
     fn with_manifest(&self, repository: &str, digest: Digest, change: impl FnOnce(&mut world::Manifest)) -> Result<(), NotHeld> {

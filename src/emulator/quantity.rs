@@ -35,6 +35,21 @@ impl FromStr for Span {
     }
 }
 
+/// A [`Span`] with a sign: `10m`, `-10m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedSpan(pub SignedDuration);
+
+impl FromStr for SignedSpan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix('-') {
+            Some(text) => text.parse().map(|Span(span)| Self(SignedDuration::ZERO - span)),
+            None => text.parse().map(|Span(span)| Self(span)),
+        }
+    }
+}
+
 /// Numbers, each followed by its unit, added up.
 fn quantities(text: &str, unit: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     let mut total: u64 = 0;

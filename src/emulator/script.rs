@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use jiff::SignedDuration;
-
 use super::alter::{Alteration, DEPTH_MAX};
 use super::faults::{Armed, Failure, Matching, Response};
-use super::quantity::{self, Span};
+use super::quantity::{self, SignedSpan, Span};
 use super::words::{LineError, words};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 /// What a line looks like.
 const USAGE: &str = "METHOD PATH [nth N | after N | every N | percent P] [times N | always] WHAT";
@@ -139,9 +137,8 @@ fn failure(words: &mut Words<'_>) -> Result<Failure, String> {
             Failure::Alter(if what == "set" { Alteration::Set(name, value) } else { Alteration::Add(name, value) })
         }
         "date" => {
-            let text = words.next("how far the date is off, such as 10m or -10m")?;
-            let Span(off) = text.trim_start_matches('-').parse()?;
-            Failure::Alter(Alteration::Date(if text.starts_with('-') { SignedDuration::ZERO - off } else { off }))
+            let SignedSpan(off) = words.next("how far the date is off, such as 10m or -10m")?.parse()?;
+            Failure::Alter(Alteration::Date(off))
         }
         other => return Err(format!("{other:?} is unknown: what goes wrong is {WHAT}")),
     })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::emulator::{Sku, Span};
+use crate::emulator::{SignedSpan, Sku, Span};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EmulateArguments {
@@ -36,6 +36,24 @@ pub(in crate::cli) struct EmulateArguments {
     /// Serve blobs at once instead of sending their readers on to a storage, as the real registry does
     #[arg(long)]
     pub(in crate::cli) no_blob_redirect: bool,
+    /// Serve the admin endpoint here, over plain HTTP: counts, faults, roles, reset; loopback addresses only
+    #[arg(long, value_name = "ADDRESS")]
+    pub(in crate::cli) admin_listen: Option<SocketAddr>,
+    /// Who has which roles (the format is in docs/emulator.md); whom it does not name may do everything
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) roles: Option<PathBuf>,
+    /// Authorise by repository (ABAC): only the repository roles count, and no scope of all repositories
+    #[arg(long)]
+    pub(in crate::cli) abac: bool,
+    /// Keep what is pushed in quarantine until the admin endpoint lets it pass
+    #[arg(long)]
+    pub(in crate::cli) quarantine: bool,
+    /// How many connections may be open at once
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) max_connections: u32,
+    /// How far the registry's clock is ahead, e.g. 10m or -10m
+    #[arg(long, value_name = "TIME", default_value = "0s", allow_hyphen_values = true)]
+    pub(in crate::cli) clock_skew: SignedSpan,
     /// How long every answer takes at least, e.g. 30ms
     #[arg(long, value_name = "TIME", default_value = "0s")]
     pub(in crate::cli) latency: Span,

@@ -41,6 +41,7 @@ pub(in crate::config) static SETTINGS: Shape = Shape {
         Key { name: "paused", kind: Kind::Bool, presence: Default("false"), doc: "Plan and report, but delete nothing.", example: "true" },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -107,6 +108,7 @@ static REGISTRY: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -144,6 +146,7 @@ static AUTO: Shape = Shape {
     doc: "Whatever the place where it runs offers, chosen once and logged: workload identity, an application's secret or certificate or a pipeline's connection in the environment, managed identity, the Azure CLI.",
     keys: &[kind(&[("auto", "found out")])],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -158,6 +161,7 @@ static WORKLOAD_IDENTITY: Shape = Shape {
         file("token_file", Optional, "The projected service account token.", "/var/run/secrets/azure/tokens/azure-identity-token"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -170,6 +174,7 @@ static MANAGED_IDENTITY: Shape = Shape {
         identity("client_id", Optional, "A user-assigned identity; left out, the system-assigned one."),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -184,6 +189,7 @@ static CLIENT_SECRET: Shape = Shape {
         file("secret_file", Required, "A file with the secret.", "/run/secrets/client-secret"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -205,6 +211,7 @@ static CLIENT_CERTIFICATE: Shape = Shape {
     ],
     one_of: &[],
     any_of: &[],
+    at_most_one: &[],
     needs: &[],
 };
 
@@ -214,6 +221,7 @@ static AZURE_CLI: Shape = Shape {
     keys: &[kind(&[("azure_cli", "signed in with `az login`")]), identity("tenant_id", Optional, "The tenant, if not the current one.")],
     one_of: &[],
     any_of: &[],
+    at_most_one: &[],
     needs: &[],
 };
 
@@ -228,6 +236,7 @@ static AZURE_PIPELINES: Shape = Shape {
     ],
     one_of: &[],
     any_of: &[],
+    at_most_one: &[],
     needs: &[],
 };
 
@@ -246,6 +255,7 @@ static BASIC: Shape = Shape {
         file("password_file", Required, "A file with the password.", "/run/secrets/password"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -255,6 +265,7 @@ static ANONYMOUS: Shape = Shape {
     doc: "No identity: planning on public registries.",
     keys: &[kind(&[("anonymous", "no identity")])],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -279,6 +290,7 @@ static THROTTLE: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -301,9 +313,17 @@ static STATE: Shape = Shape {
             doc: "Says that forgetting is meant, so that policies in `enforce` mode may delete without `dir`.",
             example: "true",
         },
+        Key {
+            name: "history",
+            kind: Kind::Age,
+            presence: Default("400d"),
+            doc: "How long runs and what they changed are remembered, with the manifests that were deleted; at least two days.",
+            example: "90d",
+        },
     ],
     one_of: &[],
-    any_of: &["dir", "volatile"],
+    at_most_one: &[],
+    any_of: &[&["dir", "volatile"]],
     needs: &[],
 };
 
@@ -318,6 +338,7 @@ static SERVER: Shape = Shape {
         example: "\"0.0.0.0:8080\"",
     }],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };

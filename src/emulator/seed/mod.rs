@@ -168,6 +168,7 @@ impl Pencil<'_> {
             body: Body::Drawn { look, number, layer_size_bytes },
             locks: item.locks,
             ghost: item.ghost,
+            quarantine: None,
         };
         self.insert(handle, digest, manifest)?;
         Ok(child)
@@ -234,8 +235,15 @@ impl Pencil<'_> {
     fn kept(&mut self, item: &Item, bytes: &[u8], kind: Kind, image_size_bytes: u64, subject: Option<Child>) -> Result<(), String> {
         let digest = Digest::of(bytes);
         let body = Body::pushed(bytes, subject.map(|subject| subject.digest), Some(&item.name));
-        let manifest =
-            Manifest { pushed: self.time(item)?, image_size_bytes, kind: Arc::new(kind), body, locks: item.locks, ghost: item.ghost };
+        let manifest = Manifest {
+            pushed: self.time(item)?,
+            image_size_bytes,
+            kind: Arc::new(kind),
+            body,
+            locks: item.locks,
+            ghost: item.ghost,
+            quarantine: None,
+        };
         self.insert(&item.name, digest, manifest)?;
         self.label(item, digest)
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod access;
+mod admin;
 mod changing;
 mod drawing;
 mod faults;
