@@ -20,6 +20,7 @@ mod network;
 mod oracle;
 mod policy_tests;
 mod recordings;
+mod samples;
 mod scenarios;
 mod schedule;
 mod serve;
