@@ -25,6 +25,7 @@ mod scenarios;
 mod schedule;
 mod serve;
 mod signing_in;
+mod soft_delete;
 mod stage;
 mod support;
 mod throttling;
