@@ -6,7 +6,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use jiff::{SignedDuration, Timestamp};
 use retaind::config;
-use retaind::model::{Contents, Digest, Locks, Manifest, MediaType, References, RegistryName, Tag, TagName};
+use retaind::model::{Contents, Digest, Locks, Manifest, MediaType, Observations, References, RegistryName, Tag, TagName};
 use retaind::pipeline::evaluate::{Question, evaluate};
 use retaind::pipeline::plan::{Audit, audit, steps};
 use retaind::policy::Policy;
@@ -61,6 +61,7 @@ fn contents(images: u32) -> Contents {
             references: References::None,
             untagged_since: None,
             left_behind_by: None,
+            facts: None,
         };
         (manifest, Tag { name: TagName::parse(&name).expect("a tag"), digest, updated_at, locks: Locks::OPEN })
     };
@@ -75,7 +76,7 @@ fn plan(bencher: Bencher<'_, '_>, images: u32, rules: &str, audited: bool) {
     bencher.counter(ItemsCount::new(images)).bench_local(|| {
         let question = Question {
             repository_locks: Locks::OPEN,
-            observed_since: None,
+            observations: &Observations::default(),
             contents: black_box(&contents),
             policies: &policies,
             acting: 0,

@@ -10,7 +10,7 @@ pub(super) const LIST_PAGE_MAX_BYTES: usize = 8 << 20;
 /// A manifest: ACR itself refuses larger ones.
 pub(super) const MANIFEST_MAX_BYTES: usize = 4 << 20;
 /// A config blob: typically 2 to 20 kB, and no larger than the manifest that names it may be.
-pub(super) const BLOB_MAX_BYTES: usize = 4 << 20;
+pub const BLOB_MAX_BYTES: usize = 4 << 20;
 /// The properties of one repository, tag or manifest. An index of 1,000 children lists ~120 bytes for each: 120 kB.
 pub(super) const PROPERTIES_MAX_BYTES: usize = 1 << 20;
 /// The answer to the deletion of a repository lists all its digests, 75 bytes each: room for 100,000.
@@ -31,6 +31,10 @@ pub(super) const LINK_MAX_LENGTH: usize = 4096;
 pub(super) const CHILDREN_MAX: usize = 1000;
 /// Annotations of one manifest; they are text for people and selectors.
 pub(super) const ANNOTATIONS_MAX: usize = 1000;
+/// Labels of one image, for the same reason.
+pub(super) const LABELS_MAX: usize = 1000;
+/// Keys and values of all labels of one image: a hundred of 600 bytes. They are held for every image of a repository at once.
+pub(super) const LABELS_MAX_BYTES: usize = 64 << 10;
 
 /// Characters of the registry's own words that go into an error.
 pub(super) const SAID_MAX_LENGTH: usize = 300;

@@ -6,6 +6,7 @@ mod client;
 mod courier;
 mod endpoint;
 mod error;
+mod image_config;
 mod limits;
 mod manifests;
 mod paging;
@@ -26,7 +27,7 @@ pub use auth::{
 pub use client::{Client, ClientOptions, Deleted, Order};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Action, Error, Failure, Operation, Permission};
-pub use limits::PAGE_SIZE_MAX;
+pub use limits::{BLOB_MAX_BYTES, PAGE_SIZE_MAX};
 pub use manifests::{Child, Config, ManifestDocument, ManifestProperties, PlatformReference};
 pub use paging::Pages;
 pub use repositories::{DeletedRepository, RepositoryProperties};

@@ -18,14 +18,14 @@ use jiff::Timestamp;
 
 use crate::acr::{self, Client};
 use crate::clock::Clock;
-use crate::model::{Inventory, Listing, RepositoryName};
+use crate::model::{Depth, Inventory, Listing, RegistryName, RepositoryName};
 use crate::policy::Policy;
 use crate::state::{RunCounts, RunMode, RunOutcome, RunStart, State, StateError};
 
 use apply::{Application, Applied, Brakes};
 use evaluate::Question;
 use guard::{Circumstances, Judgement};
-use inventory::{InventoryError, Look};
+use inventory::{InventoryError, Look, Wanted};
 use plan::{Audit, Decision, Plan, RepositoryPlan};
 use report::{Decided, DecidedRepository, SavedPlan};
 
@@ -100,7 +100,7 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
     }
     let names = names(client, acting).await?;
     let look = Look { client: client.clone(), state: state.clone(), now };
-    let inventory = inventory::take(&look, &names).await?;
+    let inventory = inventory::take(&look, &wanted(policies, client.registry(), names)).await?;
 
     let mut decision = decide(&inventory, policies, acting, now);
     if let Some(agreed) = agreed {
@@ -139,6 +139,16 @@ pub async fn names(client: &Client, acting: &Policy) -> Result<Vec<RepositoryNam
     Ok(candidates.into_iter().filter(|name| acting.names(client.registry(), name)).collect())
 }
 
+/// The repositories of these names, each to be looked at as closely as any policy that names it asks.
+pub fn wanted(policies: &[Policy], registry: &RegistryName, names: impl IntoIterator<Item = RepositoryName>) -> Vec<Wanted> {
+    let of = |name| Wanted { depth: depth(policies.iter().filter(|policy| policy.names(registry, &name))), name };
+    names.into_iter().map(of).collect()
+}
+
+fn depth<'a>(policies: impl Iterator<Item = &'a Policy>) -> Depth {
+    policies.map(Policy::depth).fold(Depth::default(), Depth::or)
+}
+
 /// Everything decided about an inventory under one policy.
 pub struct Decisions<'a> {
     /// The repositories that the policy names, with their verdicts.
@@ -154,15 +164,19 @@ pub fn decide<'a>(inventory: &'a Inventory, policies: &'a [Policy], acting: &Pol
     for repository in inventory.repositories.iter().filter(|repository| acting.names(&inventory.registry, &repository.name)) {
         let naming: Vec<&Policy> = policies.iter().filter(|policy| policy.names(&inventory.registry, &repository.name)).collect();
         let Some(place) = naming.iter().position(|policy| policy.name == acting.name) else { continue };
+        let gaps = match &repository.listing {
+            Listing::Incomplete(gaps) => gaps.clone(),
+            Listing::Complete(contents) => contents.unread(depth(naming.iter().copied())),
+        };
         let (evaluation, decision) = match &repository.listing {
-            Listing::Incomplete(gaps) => (None, Decision::Nothing(gaps.clone())),
-            Listing::Complete(contents) => {
-                let (repository_locks, observed_since) = (repository.locks, repository.observed_since);
-                let question = Question { repository_locks, observed_since, contents, policies: &naming, acting: place, now };
+            Listing::Complete(contents) if gaps.is_empty() => {
+                let (repository_locks, observations) = (repository.locks, &repository.observations);
+                let question = Question { repository_locks, observations, contents, policies: &naming, acting: place, now };
                 let evaluation = evaluate::evaluate(&question);
                 let steps = plan::steps(contents, &evaluation, naming[place]);
                 (Some(evaluation), Decision::Steps(steps))
             }
+            Listing::Incomplete(_) | Listing::Complete(_) => (None, Decision::Nothing(gaps)),
         };
         plans.push(RepositoryPlan { name: repository.name.clone(), decision });
         repositories.push(DecidedRepository { repository, policies: naming, acting: place, evaluation });

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use crate::model::{RegistryName, RepositoryName};
+use crate::model::{Depth, RegistryName, RepositoryName};
 
 pub use age::{Age, InvalidAge};
 pub use pattern::{InvalidPattern, Pattern, TagPattern};
@@ -107,6 +107,11 @@ impl Policy {
             Mode::DryRun => false,
             Mode::Enforce => true,
         }
+    }
+
+    /// How closely its rules must see a repository.
+    pub fn depth(&self) -> Depth {
+        self.rules.iter().map(|rule| rule.action.selector().depth()).fold(Depth::default(), Depth::or)
     }
 
     /// Whether this policy names the repository.

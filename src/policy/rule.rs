@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::LockChange;
+use crate::model::{Depth, LockChange};
 
 use super::{Age, Images, TagPattern};
 
@@ -35,6 +35,26 @@ pub enum Selector {
     Tags(TagPattern),
     /// Manifests without any tag that are neither child, referrer nor companion of anything kept.
     Untagged,
+}
+
+impl Action {
+    /// What it is about.
+    pub const fn selector(&self) -> &Selector {
+        match self {
+            Self::Keep(keep) => &keep.selector,
+            Self::Delete(delete) => &delete.selector,
+            Self::Lock(lock) | Self::Unlock(lock) => &lock.selector,
+        }
+    }
+}
+
+impl Selector {
+    /// How closely it must see a repository.
+    pub const fn depth(&self) -> Depth {
+        match self {
+            Self::Tags(_) | Self::Untagged => Depth { documents: false, labels: false },
+        }
+    }
 }
 
 /// A keep rule.

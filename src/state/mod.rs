@@ -1,9 +1,11 @@
 //! What must outlive a process: facts by digest, observations over time, runs, and the journal of every change. One SQLite file.
 //! Knows neither registries nor policies nor the time: whatever it holds was handed in.
 
+mod descriptions;
 mod error;
 mod facts;
 mod journal;
+mod marks;
 mod observations;
 mod run;
 mod schema;
@@ -21,8 +23,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 
 use crate::model::{RegistryName, RepositoryName};
 
+pub use descriptions::Description;
 pub use error::StateError;
 pub use journal::{Intent, IntentId, JournalEntry, JournalFilter, OpenIntent, Outcome, Verb};
+pub use marks::Relocked;
 pub use run::{RunCounts, RunId, RunMode, RunOutcome, RunRecord, RunStart};
 
 use schema::Found;

@@ -28,6 +28,7 @@ fn world() -> World {
         references,
         untagged_since: None,
         left_behind_by: None,
+        facts: None,
     };
     let tag = |name: &str, digest| Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at, locks: Locks::OPEN };
     let older_than = Some("30d".parse().expect("an age"));

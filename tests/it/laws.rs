@@ -138,6 +138,7 @@ fn a_kept_index_over_some_never_adds_a_loss() {
             references: References::new(children.clone(), None),
             untagged_since: None,
             left_behind_by: None,
+            facts: None,
         });
         let locks = Locks { can_delete: false, ..Locks::OPEN };
         with_index.tags.push(Tag { name: TagName::parse("parent").expect("a tag"), digest: NEW, updated_at, locks });

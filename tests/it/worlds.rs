@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use retaind::model::{Contents, Digest, LockChange, Locks, Manifest, MediaType, References, RegistryName, Tag, TagName};
+use retaind::model::{Contents, Digest, LockChange, Locks, Manifest, MediaType, Observations, References, RegistryName, Tag, TagName};
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
 use retaind::policy::{
@@ -79,8 +79,9 @@ impl World {
     pub(crate) fn ask<T>(&self, contents: &Contents, about: impl FnOnce(&Question<'_>, &Audit<'_>) -> T) -> T {
         let policies: Vec<&Policy> = self.policies.iter().collect();
         let Self { repository_locks, observed_since, acting, now, .. } = *self;
+        let observations = &Observations { since: observed_since, ..Observations::default() };
         about(
-            &Question { repository_locks, observed_since, contents, policies: &policies, acting, now },
+            &Question { repository_locks, observations, contents, policies: &policies, acting, now },
             &Audit { repository_locks, contents, policies: &policies, acting, now },
         )
     }
@@ -221,7 +222,17 @@ impl Lot {
         let references = if self.kinds.ghosts && self.one_in(6) { References::Ghost } else { References::new(children, subject) };
         let locks = if self.kinds.locks && self.one_in(10) { self.locks() } else { Locks::OPEN };
         let updated_at = self.time();
-        Manifest { digest, media_type, updated_at, locks, size_bytes: 1, references, untagged_since: None, left_behind_by: None }
+        Manifest {
+            digest,
+            media_type,
+            updated_at,
+            locks,
+            size_bytes: 1,
+            references,
+            untagged_since: None,
+            left_behind_by: None,
+            facts: None,
+        }
     }
 
     /// One of `digests`, or now and then one that is missing from the repository.
@@ -447,7 +458,8 @@ impl fmt::Display for World {
         let observed = self.observed_since.map_or("now".to_owned(), |time| ago(Some(time)).to_string());
         writeln!(formatter, "repository{}, observed since {observed}; ages:", shut(self.repository_locks))?;
         for manifest in &self.manifests {
-            let Manifest { digest, media_type: _, updated_at, locks, size_bytes: _, references, untagged_since, left_behind_by } = manifest;
+            let Manifest { digest, media_type: _, updated_at, locks, size_bytes: _, references, untagged_since, left_behind_by, facts: _ } =
+                manifest;
             write!(formatter, "  {} {}{}", short(*digest), ago(*updated_at), shut(*locks))?;
             if *references == References::Ghost {
                 write!(formatter, " ghost")?;

@@ -10,7 +10,7 @@ mod view;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Locks};
+use crate::model::{Contents, Locks, Observations};
 use crate::policy::Policy;
 
 use reach::Fate;
@@ -27,8 +27,8 @@ pub use view::untagged_since;
 pub struct Question<'a> {
     /// The repository's own lock.
     pub repository_locks: Locks,
-    /// The first complete listing of the repository; None: this one.
-    pub observed_since: Option<Timestamp>,
+    /// What earlier looks and runs noted about the repository.
+    pub observations: &'a Observations,
     /// Everything in the repository.
     pub contents: &'a Contents,
     /// Every policy that names the repository, of whatever mode: their keep and lock rules protect it in each other's runs.

@@ -147,7 +147,9 @@ impl<'a> View<'a> {
     fn untagged_moment(&self, manifest: u32, delete: &Delete) -> Moment {
         match self.manifest_moment(manifest) {
             unknown @ (Moment::Unknown | Moment::Future) => unknown,
-            Moment::At(_) => self.moment(untagged_since(self.manifest(manifest), delete, self.question.observed_since, self.question.now)),
+            Moment::At(_) => {
+                self.moment(untagged_since(self.manifest(manifest), delete, self.question.observations.since, self.question.now))
+            }
         }
     }
 

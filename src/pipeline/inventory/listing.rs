@@ -102,6 +102,7 @@ fn manifest(properties: ManifestProperties) -> Manifest {
         references: References::None,
         untagged_since: None,
         left_behind_by: None,
+        facts: None,
     }
 }
 

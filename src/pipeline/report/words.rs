@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Contents, Digest, Level, LockChange};
+use crate::model::{Contents, Digest, Level, LockChange, Observations};
 use crate::policy::{Action, Policy};
 
 use super::super::evaluate::{Reason, RuleRef, untagged_since};
@@ -16,8 +16,8 @@ pub struct Context<'a> {
     pub policies: &'a [&'a Policy],
     /// The place in `policies` of the one that acts.
     pub acting: usize,
-    /// The first complete listing of the repository.
-    pub observed_since: Option<Timestamp>,
+    /// What earlier looks and runs noted about the repository.
+    pub observations: &'a Observations,
     /// The time of the evaluation.
     pub now: Timestamp,
 }
@@ -104,7 +104,7 @@ impl Context<'_> {
         let item = &self.contents.manifests()[manifest as usize];
         let since = match tag {
             Some(tag) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
-            None => untagged_since(item, delete, self.observed_since, self.now)?,
+            None => untagged_since(item, delete, self.observations.since, self.now)?,
         };
         since.checked_add(delete.older_than?.duration()).ok()
     }

@@ -132,9 +132,9 @@ fn repository_document(decided: &Decided<'_>, repository: &DecidedRepository<'_>
     };
     let items = match (&repository.repository.listing, &repository.evaluation) {
         (Listing::Complete(contents), Some(evaluation)) => {
-            let observed_since = repository.repository.observed_since;
+            let observations = &repository.repository.observations;
             let context =
-                Context { contents, policies: &repository.policies, acting: repository.acting, observed_since, now: decided.plan.now };
+                Context { contents, policies: &repository.policies, acting: repository.acting, observations, now: decided.plan.now };
             items(&context, evaluation)
         }
         (Listing::Complete(_) | Listing::Incomplete(_), _) => Vec::new(),
