@@ -109,6 +109,11 @@ impl Policy {
         }
     }
 
+    /// The rule at a place.
+    pub fn rule(&self, place: u16) -> Option<&Rule> {
+        self.rules.get(usize::from(place))
+    }
+
     /// How closely its rules must see a repository.
     pub fn depth(&self) -> Depth {
         self.rules.iter().map(|rule| rule.action.selector().depth()).fold(Depth::default(), Depth::or)

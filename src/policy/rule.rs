@@ -122,6 +122,8 @@ pub struct LockRule {
     pub change: LockChange,
     /// Where it writes them.
     pub on: LockTarget,
+    /// Whether what this rule closed is opened again once it no longer asks for it. Of lock rules only.
+    pub release: bool,
 }
 
 /// Where a lock rule writes.

@@ -207,7 +207,7 @@ fn an_order_that_leaves_holes_is_found() {
 fn what_rules_of_any_policy_protect_is_found() {
     let steps = world().plan();
     let chosen = || Selector::Tags(glob(&["*-image"], &[]));
-    let lock = LockRule { selector: chosen(), change: Default::default(), on: LockTarget::Tag };
+    let lock = LockRule { selector: chosen(), change: Default::default(), on: LockTarget::Tag, release: false };
     for action in [Action::Keep(Keep { selector: chosen(), last: None }), Action::Lock(lock)] {
         let mut world = world();
         let rules = vec![Rule { name: "protected".into(), action }];

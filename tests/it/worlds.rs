@@ -324,7 +324,7 @@ impl Lot {
                 LockChange { can_delete: closed, can_write: closed, ..LockChange::default() },
             ]);
             let on = self.pick(&[LockTarget::Tag, LockTarget::Manifest, LockTarget::Both]);
-            let rule = LockRule { selector: Selector::Tags(self.pick(patterns())), change, on };
+            let rule = LockRule { selector: Selector::Tags(self.pick(patterns())), change, on, release: false };
             return if lot == 4 { Action::Lock(rule) } else { Action::Unlock(rule) };
         }
         let selector = self.selector();

@@ -283,7 +283,8 @@ fn lock_rule(context: &mut Context<'_>, object: &Object) -> Option<LockRule> {
         can_read: object.bool("can_read"),
         can_list: object.bool("can_list"),
     };
-    Some(LockRule { selector: selector(context, object)?, change, on })
+    let release = object.bool("release").unwrap_or_default();
+    Some(LockRule { selector: selector(context, object)?, change, on, release })
 }
 
 fn limits(context: &mut Context<'_>, object: &Object) -> Limits {

@@ -293,6 +293,14 @@ const ON: Key = Key {
     example: "both",
 };
 
+const RELEASE: Key = Key {
+    name: "release",
+    kind: Kind::Bool,
+    presence: Default("false"),
+    doc: "Opens again what this rule itself closed once it no longer asks for it, unless somebody changed the lock in between.",
+    example: "true",
+};
+
 static LOCK: Shape = Shape {
     name: "lock",
     doc: "Sets lock attributes to false.",
@@ -303,6 +311,7 @@ static LOCK: Shape = Shape {
         Key { name: "can_read", kind: Kind::Only(false), presence: Optional, doc: "Forbids pulling.", example: "false" },
         Key { name: "can_list", kind: Kind::Only(false), presence: Optional, doc: "Hides it from listings.", example: "false" },
         ON,
+        RELEASE,
     ],
     one_of: &[],
     any_of: &["can_delete", "can_write", "can_read", "can_list"],

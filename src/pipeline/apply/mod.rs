@@ -52,12 +52,13 @@ pub struct Application {
 /// Carries the plan out and says what became of every step. A step that fails stops no other that does not depend on it.
 pub async fn apply(application: &Application, approved: &ApprovedPlan) -> Applied {
     let repositories = approved.plan().steps().filter(|(_, steps)| !steps.is_empty());
-    let work = repositories.map(|(name, steps)| repository(application, name, steps));
+    let policy = &*approved.plan().policy;
+    let work = repositories.map(|(name, steps)| repository(application, policy, name, steps));
     Applied { repositories: stream::iter(work).buffered(REPOSITORIES_IN_FLIGHT_MAX).collect().await }
 }
 
-async fn repository(application: &Application, name: &RepositoryName, steps: &Steps) -> AppliedRepository {
-    let worker = Worker::new(application, name, steps);
+async fn repository(application: &Application, policy: &str, name: &RepositoryName, steps: &Steps) -> AppliedRepository {
+    let worker = Worker::new(application, policy, name, steps);
     let mut reports = Vec::new();
     for step in &steps.locks {
         reports.push(worker.lock(step).await);

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use crate::acr::{self, Deleted, Failure, TagProperties};
 use crate::model::{Digest, LockChange, Locks, RepositoryName, TagName};
-use crate::state::{Intent, IntentId, Outcome as JournalOutcome, StateError, Verb};
+use crate::state::{Intent, IntentId, Outcome as JournalOutcome, Relocked, StateError, Verb};
 
 use super::super::plan::{DeleteStep, ExpectedTag, LockStep, Steps, UntagStep};
 use super::recover::{manifest_outcome, tag_outcome};
@@ -19,6 +19,7 @@ const FAILURES_IN_A_ROW_MAX: u32 = 10;
 /// Works on one repository.
 pub(super) struct Worker<'a> {
     application: &'a Application,
+    policy: &'a str,
     name: &'a RepositoryName,
     steps: &'a Steps,
     /// The manifests that wait for each manifest.
@@ -50,14 +51,14 @@ struct Asked {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(application: &'a Application, name: &'a RepositoryName, steps: &'a Steps) -> Self {
+    pub(super) fn new(application: &'a Application, policy: &'a str, name: &'a RepositoryName, steps: &'a Steps) -> Self {
         let mut waiting: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
         let mut referrers: BTreeMap<Digest, Vec<&DeleteStep>> = BTreeMap::new();
         for step in &steps.deletes {
             step.after.iter().for_each(|holder| waiting.entry(*holder).or_default().push(step.digest));
             step.subject.iter().for_each(|subject| referrers.entry(*subject).or_default().push(step));
         }
-        Self { application, name, steps, waiting, referrers, progress: Mutex::default() }
+        Self { application, policy, name, steps, waiting, referrers, progress: Mutex::default() }
     }
 
     pub(super) fn stopped(self) -> Option<Stopped> {
@@ -251,13 +252,23 @@ impl<'a> Worker<'a> {
             return Outcome::NotReached;
         }
         let client = &self.application.client;
-        if let Some(tag) = &step.tag {
-            match client.get_tag(self.name, tag).await {
-                Ok(found) if found.digest != step.digest => return Outcome::Skipped("the tag was moved since the listing".to_owned()),
-                Ok(_) => {}
+        let (digest, locks) = match &step.tag {
+            Some(tag) => match client.get_tag(self.name, tag).await {
+                Ok(found) => (found.digest, found.locks),
                 Err(error) if error.failure == Failure::NotFound => return Outcome::Skipped("the tag is gone".to_owned()),
                 Err(error) => return self.failed(&error),
-            }
+            },
+            None => match client.get_manifest_properties(self.name, step.digest).await {
+                Ok(found) => (found.digest, found.locks),
+                Err(error) if error.failure == Failure::NotFound => return Outcome::Skipped("it is gone".to_owned()),
+                Err(error) => return self.failed(&error),
+            },
+        };
+        if digest != step.digest {
+            return Outcome::Skipped("the tag was moved since the listing".to_owned());
+        }
+        if locks != step.from {
+            return Outcome::Skipped("its lock was changed since the listing".to_owned());
         }
         self.record_and_ask(Verb::SetLocks, step.digest, step.tag.as_ref(), &[], &step.cause.to_string(), async || {
             let locks = match &step.tag {
@@ -265,7 +276,10 @@ impl<'a> Worker<'a> {
                 None => client.update_manifest(self.name, step.digest, step.change).await.map(|manifest| manifest.locks),
             };
             match locks {
-                Ok(locks) if is_so(locks, step.change) => Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done },
+                Ok(locks) if is_so(locks, step.change) => {
+                    self.note_relocked(step, locks);
+                    Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done }
+                }
                 Ok(_) => {
                     let why = "the registry answered without changing the lock";
                     Asked { journal: Some(JournalOutcome::Failed(why.to_owned())), outcome: Outcome::Failed(why.to_owned()) }
@@ -280,6 +294,16 @@ impl<'a> Worker<'a> {
             }
         })
         .await
+    }
+
+    /// Notes what is ours of the lock from now on. A lock whose answer was lost is not claimed: it stays closed until somebody opens it.
+    fn note_relocked(&self, step: &LockStep, left: Locks) {
+        let LockStep { digest, tag, from: _, change, closed_by, cause: _ } = step;
+        let relocked = Relocked { policy: self.policy, digest: *digest, tag: tag.as_ref(), change: *change, closed_by, left };
+        let Application { client, state, .. } = self.application;
+        if let Err(error) = state.note_relocked(client.registry(), self.name, &relocked) {
+            self.journal_failed(&error);
+        }
     }
 
     /// What a read says about a lock change whose answer was lost.

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Contents, Level, Manifest, References, Tag};
+use crate::model::{Contents, Level, Manifest, OwnLock, References, Tag};
 use crate::policy::{Action, Count, Delete, Rule, Selector, TagPattern};
 
 use super::Question;
@@ -385,6 +385,18 @@ impl<'a> View<'a> {
         speakers.any(|(speaker, newest)| match &speaker.rule.action {
             Action::Keep(keep) => keep.last.is_none() || newest.contains(manifest as usize),
             Action::Delete(_) | Action::Lock(_) | Action::Unlock(_) => false,
+        })
+    }
+
+    /// The locks that rules of the acting policy closed and that ask to open them again, each with its rule.
+    pub(super) fn own_locks(&self) -> impl Iterator<Item = (RuleRef, &'a OwnLock)> + '_ {
+        let policy = self.question.policies[self.question.acting];
+        let ours = self.question.observations.own_locks.iter().filter(|lock| lock.mark.policy == policy.name);
+        ours.filter_map(|lock| {
+            let (place, rule) = (0_u16..).zip(&policy.rules).find(|(_, rule)| rule.name == lock.mark.rule)?;
+            let releases = matches!(&rule.action, Action::Lock(rule) if rule.release);
+            let reference = RuleRef { policy: u16::try_from(self.question.acting).ok()?, rule: place };
+            releases.then_some((reference, lock))
         })
     }
 

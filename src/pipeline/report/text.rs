@@ -341,7 +341,7 @@ pub fn plan_as_markdown(decided: &Decided<'_>) -> String {
             continue;
         }
         let _ = writeln!(out, "\n| do | what | digest | why |\n|---|---|---|---|");
-        for LockStep { digest, tag, change, cause } in &steps.locks {
+        for LockStep { digest, tag, change, cause, .. } in &steps.locks {
             let name = tag.as_ref().map_or("the manifest", TagName::as_str);
             let _ = writeln!(out, "| lock | `{name}`: {} | `{}` | {cause} |", lock_change(*change), digest.short());
         }

@@ -184,7 +184,7 @@ fn repository_document(decided: &Decided<'_>, repository: &DecidedRepository<'_>
 fn cause_text(cause: &Cause) -> String {
     match cause {
         Cause::Image(digest) => format!("only {digest} needed it"),
-        Cause::Rules(_) | Cause::LeftBehind => cause.to_string(),
+        Cause::Rules(_) | Cause::Released(_) | Cause::LeftBehind => cause.to_string(),
     }
 }
 
