@@ -10,6 +10,7 @@ mod daemon;
 mod emulator;
 mod estate;
 mod examples;
+mod facts;
 mod laws;
 mod leash;
 mod metrics;

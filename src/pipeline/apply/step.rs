@@ -1,6 +1,6 @@
 //! One step: read again, record the intent, ask, record the outcome.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
@@ -26,6 +26,8 @@ pub(super) struct Worker<'a> {
     waiting: BTreeMap<Digest, Vec<Digest>>,
     /// The deletes of what describes each manifest.
     referrers: BTreeMap<Digest, Vec<&'a DeleteStep>>,
+    /// Where each manifest stands in the plan.
+    places: HashMap<Digest, usize>,
     progress: Mutex<Progress>,
 }
 
@@ -58,7 +60,8 @@ impl<'a> Worker<'a> {
             step.after.iter().for_each(|holder| waiting.entry(*holder).or_default().push(step.digest));
             step.subject.iter().for_each(|subject| referrers.entry(*subject).or_default().push(step));
         }
-        Self { application, policy, name, steps, waiting, referrers, progress: Mutex::default() }
+        let places = steps.deletes.iter().enumerate().map(|(place, step)| (step.digest, place)).collect();
+        Self { application, policy, name, steps, waiting, referrers, places, progress: Mutex::default() }
     }
 
     pub(super) fn stopped(self) -> Option<Stopped> {
@@ -116,6 +119,9 @@ impl<'a> Worker<'a> {
             if let Some(holder) = step.after.iter().find(|holder| !progress.gone.contains(*holder)) {
                 return Outcome::Skipped(format!("@{}, which needs it, is still there", holder.short()));
             }
+            if let Some(holder) = self.waits_for(step).iter().find(|holder| !progress.gone.contains(*holder)) {
+                return Outcome::Skipped(format!("@{}, which needs something that would go with it, is still there", holder.short()));
+            }
         }
         match self.reread_for_delete(step).await {
             Ok(Reread::AsExpected) => {}
@@ -150,6 +156,16 @@ impl<'a> Worker<'a> {
             }
         })
         .await
+    }
+
+    /// What must be gone before the step: what holds the manifest, and what holds something that ACR deletes along with it, as far as
+    /// the plan puts that first.
+    pub(super) fn waits_for(&self, step: &DeleteStep) -> Vec<Digest> {
+        let place = |digest: &Digest| self.places.get(digest).copied();
+        let own = place(&step.digest);
+        let of_cascade = self.cascade(step.digest).into_iter().flat_map(|referrer| &referrer.after);
+        let of_cascade = of_cascade.filter(|holder| place(holder).is_some() && place(holder) < own);
+        step.after.iter().chain(of_cascade).copied().collect()
     }
 
     /// What ACR deletes with a manifest whatever its own lock and tags: all that describes it, at any depth. So it is read again before.

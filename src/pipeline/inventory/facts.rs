@@ -15,6 +15,9 @@ use super::{InventoryError, Wanted};
 /// Keys and values of all annotations of one manifest: a hundred of 600 bytes. They are held for every manifest of a repository at once.
 const ANNOTATIONS_MAX_BYTES: usize = 64 << 10;
 
+/// The configs that have labels; those of charts and other artifacts have none, whatever they say.
+const IMAGE_CONFIGS: [&str; 3] = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json", ""];
+
 /// What reading a document brought.
 pub(super) enum Document {
     Read {
@@ -47,6 +50,7 @@ fn describe(document: ManifestDocument) -> Description {
         Texts::Unreadable(format!("its annotations take {size} bytes, more than {ANNOTATIONS_MAX_BYTES}").into())
     };
     let config_type = config.as_ref().and_then(|config| config.media_type.clone());
+    let config = config.filter(|config| config.media_type.as_deref().is_none_or(|media_type| IMAGE_CONFIGS.contains(&media_type)));
     let config = config.map(|config| ConfigBlob { digest: config.digest, size_bytes: config.size_bytes });
     Description { artifact_type: artifact_type.or(config_type), annotations, config }
 }

@@ -239,6 +239,35 @@ policies:
     stage.account();
 }
 
+/// An index lists a signature, both go with the signed image. When the index stays after all, so do the others: the registry would
+/// delete the signature with the image, whatever lists it.
+#[tokio::test(start_paused = true)]
+async fn an_index_that_changed_keeps_what_would_go_with_the_image_it_describes() {
+    const SIGNED: &str = "
+now 2026-06-01T00:00:00Z
+repository app
+  image signed tags pr-1  age 90d
+  artifact signature  subject signed  type application/vnd.example.signature  age 90d
+  artifact remark     subject signature  type application/vnd.example.remark  age 90d
+  index bundle  tags pr-2  of signature  age 30d
+  index remarks tags pr-3  of remark  age 20d
+  image kept   tags 1.0   age 10d
+";
+    let stage = Stage::new(SIGNED, POLICIES);
+    let remarks = stage.digest("app", "remarks");
+    before(&stage, 1, reread(remarks), |emulator| emulator.lock_tag("app", "pr-3", Locks::NO_DELETE).expect("the tag"));
+    let ran = stage.run("ci").await;
+    assert_eq!(left(&stage), ["kept", "remark", "remarks", "signature", "signed"], "{}", ran.said);
+    let why = format!("@{}, which needs something that would go with it, is still there", remarks.short());
+    assert_eq!(outcomes(&stage, &ran, "signed"), [Outcome::Skipped(why)]);
+    stage.account();
+    // Undisturbed, all of it goes in one run.
+    let stage = Stage::new(SIGNED, POLICIES);
+    let ran = stage.run("ci").await;
+    assert!(ran.applied().is_complete() && left(&stage) == ["kept"], "{}", ran.said);
+    stage.account();
+}
+
 /// What a rule closed and no longer asks for is opened only as long as it is as the rule left it, up to the last read.
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_others_touch_is_no_longer_ours() {
