@@ -1,10 +1,11 @@
 //! What was found in a registry at one moment, complete or saying what is missing. Does not know how it was read.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Depth, Digest, Facts, Locks, MediaType, Observations, RegistryName, RepositoryName, TagName, Texts};
+use super::{Depth, Digest, Facts, Locks, MediaType, Observations, Platform, RegistryName, RepositoryName, TagName, Texts};
 
 /// One look at a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +66,11 @@ pub struct Manifest {
     pub updated_at: Option<Timestamp>,
     /// Its own lock.
     pub locks: Locks,
-    /// `imageSize`: config and layers, shared layers counted each time; of an index the sum of its children.
+    /// `imageSize`: config and layers, shared layers counted each time; of an index the sum of its children. Zero: not told.
     pub size_bytes: u64,
+    /// What it runs on, by the attributes of the listing. None: they do not tell, as those of an index never do. One allocation for
+    /// all of a kind.
+    pub platform: Option<Arc<Platform>>,
     /// What its document refers to.
     pub references: References,
     /// The first complete listing that saw it without any tag, if it has none now. None: never seen before.
@@ -252,6 +256,7 @@ mod tests {
             updated_at: None,
             locks: Locks::OPEN,
             size_bytes: 0,
+            platform: None,
             references: References::None,
             untagged_since: None,
             left_behind_by: None,

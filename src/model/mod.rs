@@ -8,6 +8,7 @@ mod locks;
 mod media_type;
 mod name;
 mod observations;
+mod platform;
 
 pub use digest::{Digest, InvalidDigest};
 pub use facts::{ConfigBlob, Depth, Facts, Pairs, Texts};
@@ -16,3 +17,4 @@ pub use locks::{Level, LockChange, Locks};
 pub use media_type::MediaType;
 pub use name::{InvalidName, RegistryName, RepositoryName, TagName};
 pub use observations::{Condemned, Mark, Observations, OwnLock};
+pub use platform::{InvalidPlatform, Platform};

@@ -3,8 +3,11 @@
 
 mod age;
 mod pattern;
+mod period;
 mod rule;
 mod schedule;
+mod selector;
+mod size;
 mod version;
 
 use std::num::NonZeroU32;
@@ -16,8 +19,11 @@ use crate::model::{Depth, RegistryName, RepositoryName};
 
 pub use age::{Age, InvalidAge};
 pub use pattern::{InvalidPattern, Pattern, TagPattern};
-pub use rule::{Action, Count, Delete, Grouping, Keep, LockRule, LockTarget, OrderBy, Rule, Selector};
+pub use period::{Period, PeriodNumber};
+pub use rule::{Action, Count, Delete, Grouping, Keep, KeepWhen, LockRule, LockTarget, OrderBy, Rule};
 pub use schedule::{Closed, Expression, InvalidExpression, InvalidWindow, Schedule, Window, Windows};
+pub use selector::{About, Filter, Selector};
+pub use size::{InvalidSize, Size};
 pub use version::{natural_order, read_version};
 
 /// One policy: rules for some repositories, on a schedule.

@@ -21,8 +21,10 @@ pub(super) struct Shape {
     pub(super) keys: &'static [Key],
     /// Exactly one of these is written; empty: no such demand.
     pub(super) one_of: &'static [&'static str],
-    /// At least one of these is written; empty: no such demand.
-    pub(super) any_of: &'static [&'static str],
+    /// Two of these are never written together.
+    pub(super) at_most_one: &'static [&'static str],
+    /// Of each of these lists at least one is written.
+    pub(super) any_of: &'static [&'static [&'static str]],
     /// The first has no meaning without one of the others.
     pub(super) needs: &'static [(&'static str, &'static [&'static str])],
 }
@@ -57,6 +59,8 @@ pub(super) enum Kind {
     Text(&'static Format),
     /// A text that is an age, such as `30d`.
     Age,
+    /// A text that is a size, such as `500MB`.
+    Size,
     /// A share, such as `50%`.
     Percent,
     /// `true` or `false`.
@@ -125,24 +129,8 @@ pub(super) const HABITS: &[(&str, &str)] = &[
 
 /// Keys and words that are planned, with the object or key they belong to: they are answered with "not supported yet".
 pub(super) const NOT_YET: &[(&str, &[&str])] = &[
-    (
-        "keep",
-        &[
-            "newer_than",
-            "daily",
-            "weekly",
-            "monthly",
-            "yearly",
-            "all_tags",
-            "artifact_type",
-            "media_type",
-            "platform",
-            "annotation",
-            "label",
-            "larger_than",
-        ],
-    ),
-    ("delete", &["newer_than", "condemned_for", "artifact_type", "media_type", "platform", "annotation", "label", "larger_than"]),
+    ("keep", &["artifact_type", "annotation", "label", "end_of_life"]),
+    ("delete", &["condemned_for", "artifact_type", "annotation", "label", "end_of_life"]),
     ("limits", &["changes"]),
     ("rule", &["archive"]),
     ("registry", &["apply_auth"]),
@@ -184,6 +172,7 @@ impl Kind {
             Self::Version
             | Self::Text(_)
             | Self::Age
+            | Self::Size
             | Self::Percent
             | Self::Bool
             | Self::Only(_)
@@ -199,6 +188,7 @@ impl Kind {
             Self::Version => "the version of the language".to_owned(),
             Self::Text(_) => "a text".to_owned(),
             Self::Age => "an age".to_owned(),
+            Self::Size => "a size".to_owned(),
             Self::Percent => "a percentage".to_owned(),
             Self::Bool => "true or false".to_owned(),
             Self::Only(value) => value.to_string(),

@@ -41,6 +41,7 @@ pub(in crate::config) static SETTINGS: Shape = Shape {
         Key { name: "paused", kind: Kind::Bool, presence: Default("false"), doc: "Plan and report, but delete nothing.", example: "true" },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -93,6 +94,7 @@ static REGISTRY: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -118,6 +120,7 @@ static AUTO: Shape = Shape {
     doc: "Whatever the place where it runs offers: workload identity, then managed identity.",
     keys: &[kind(&[("auto", "found out")])],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -132,6 +135,7 @@ static WORKLOAD_IDENTITY: Shape = Shape {
         file("token_file", Optional, "The projected service account token.", "/var/run/secrets/azure/tokens/azure-identity-token"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -144,6 +148,7 @@ static MANAGED_IDENTITY: Shape = Shape {
         identity("client_id", Optional, "A user-assigned identity; left out, the system-assigned one."),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -158,6 +163,7 @@ static CLIENT_SECRET: Shape = Shape {
         file("secret_file", Required, "A file with the secret.", "/run/secrets/client-secret"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -177,6 +183,7 @@ static BASIC: Shape = Shape {
         file("password_file", Required, "A file with the password.", "/run/secrets/password"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -186,6 +193,7 @@ static ANONYMOUS: Shape = Shape {
     doc: "No identity: planning on public registries.",
     keys: &[kind(&[("anonymous", "no identity")])],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -210,6 +218,7 @@ static THROTTLE: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -234,7 +243,8 @@ static STATE: Shape = Shape {
         },
     ],
     one_of: &[],
-    any_of: &["dir", "volatile"],
+    at_most_one: &[],
+    any_of: &[&["dir", "volatile"]],
     needs: &[],
 };
 
@@ -249,6 +259,7 @@ static SERVER: Shape = Shape {
         example: "\"0.0.0.0:8080\"",
     }],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };

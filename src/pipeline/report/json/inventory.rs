@@ -1,13 +1,14 @@
 //! Inventories as JSON: saved listings with their observations, or listings written by hand or by another tool.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Condemned, Contents, Digest, Facts, Gap, Inventory, Listing, LockChange, Locks, Manifest, Mark, MediaType, Observations, OwnLock,
-    References, RegistryName, Repository, RepositoryName, Tag, TagName, Texts,
+    Platform, References, RegistryName, Repository, RepositoryName, Tag, TagName, Texts,
 };
 
 use super::{InvalidDocument, is_false, read, write};
@@ -64,6 +65,10 @@ struct ManifestDocument {
     updated_at: Option<Timestamp>,
     #[serde(default)]
     size_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    os: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    architecture: Option<String>,
     #[serde(default, skip_serializing_if = "LocksDocument::is_open")]
     locks: LocksDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,13 +225,16 @@ pub fn inventory_to_json(inventory: &Inventory) -> String {
 }
 
 fn manifest_document(manifest: &Manifest) -> ManifestDocument {
-    let Manifest { digest, media_type, updated_at, locks, size_bytes, references, untagged_since, left_behind_by, facts } = manifest;
+    let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by, facts } =
+        manifest;
     let children: Vec<String> = references.children().iter().map(Digest::to_string).collect();
     ManifestDocument {
         digest: digest.to_string(),
         media_type: media_type.to_string(),
         updated_at: *updated_at,
         size_bytes: *size_bytes,
+        os: platform.as_ref().map(|platform| platform.os.to_string()),
+        architecture: platform.as_ref().map(|platform| platform.architecture.to_string()),
         locks: (*locks).into(),
         children: (media_type.is_index() || !children.is_empty()).then_some(children),
         subject: references.subject().map(|subject| subject.to_string()),
@@ -369,6 +377,8 @@ fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, In
         media_type,
         updated_at,
         size_bytes,
+        os,
+        architecture,
         locks,
         children,
         subject,
@@ -383,6 +393,7 @@ fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, In
         return Err(InvalidDocument::at(place, "an index must say what its children are; write \"children\": [] if it has none"));
     }
     let children: Result<Vec<Digest>, _> = children.unwrap_or_default().iter().map(|child| read("children", child)).collect();
+    let platform = os.zip(architecture).and_then(|(os, architecture)| Platform::listed(&os, &architecture));
     let subject = subject.map(|subject| read("subject", &subject)).transpose()?;
     Ok(Manifest {
         digest: read("digest", &digest)?,
@@ -390,6 +401,7 @@ fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, In
         updated_at,
         locks: locks.into(),
         size_bytes,
+        platform: platform.map(Arc::new),
         references: if ghost { References::Ghost } else { References::new(children?, subject) },
         untagged_since,
         left_behind_by: left_behind_by.map(|root| read("left_behind_by", &root)).transpose()?.map(Box::new),
