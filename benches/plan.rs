@@ -86,7 +86,14 @@ fn plan(bencher: Bencher<'_, '_>, images: u32, rules: &str, audited: bool) {
         let evaluation = evaluate(&question);
         let steps = steps(&contents, &evaluation, &policy);
         if audited {
-            let audited = Audit { repository_locks: Locks::OPEN, contents: &contents, policies: &policies, acting: 0, now };
+            let audited = Audit {
+                repository_locks: Locks::OPEN,
+                observations: &Observations::default(),
+                contents: &contents,
+                policies: &policies,
+                acting: 0,
+                now,
+            };
             assert!(audit(&audited, &steps).is_empty(), "a sound plan");
         }
         (evaluation, Arc::new(steps))

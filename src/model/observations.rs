@@ -11,10 +11,18 @@ use super::{Digest, LockChange, Locks, TagName};
 pub struct Observations {
     /// The first complete listing of it that this tool took; None: this one. What was untagged then is its backlog.
     pub since: Option<Timestamp>,
-    /// What rules with a waiting time condemned in every run since.
+    /// What rules with a waiting time condemned in every run since, in order.
     pub condemned: Vec<Condemned>,
     /// Locks that this tool closed and that are as it left them.
     pub own_locks: Vec<OwnLock>,
+}
+
+impl Observations {
+    /// Since when the mark stands; None: it does not.
+    pub fn condemned_since(&self, mark: &Mark) -> Option<Timestamp> {
+        let place = self.condemned.binary_search_by(|condemned| condemned.mark.cmp(mark)).ok()?;
+        Some(self.condemned[place].since)
+    }
 }
 
 /// What a rule is about to do: a manifest without tags, or one tag of a manifest.

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::acr::{self, Client};
 use crate::clock::Clock;
 use crate::model::{Depth, Inventory, Listing, RegistryName, RepositoryName};
-use crate::policy::Policy;
+use crate::policy::{Action, Policy, Rule};
 use crate::state::{RunCounts, RunMode, RunOutcome, RunStart, State, StateError};
 
 use apply::{Application, Applied, Brakes};
@@ -112,6 +112,7 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
     tell(&Told::Planned(&decision.decided(acting, &refusals)));
 
     let record = begin(run, &decision.plan, now)?;
+    note_marks(run, &decision, now)?;
     let mut ended = Ended { refused: !refusals.is_empty(), incomplete: decision.incomplete(), applied: None };
     if let Some(approved) = approved.filter(|_| acting.is_enforced()) {
         let (client, state, clock) = (client.clone(), state.clone(), clock.clone());
@@ -193,7 +194,8 @@ impl<'a> Decisions<'a> {
                 return None;
             };
             let (policies, acting) = (decided.policies.as_slice(), decided.acting);
-            let audit = Audit { repository_locks: decided.repository.locks, contents, policies, acting, now };
+            let observations = &decided.repository.observations;
+            let audit = Audit { repository_locks: decided.repository.locks, observations, contents, policies, acting, now };
             Some((planned.name.clone(), plan::audit(&audit, steps)))
         });
         audited.filter(|(_, findings)| !findings.is_empty()).collect()
@@ -207,6 +209,19 @@ impl<'a> Decisions<'a> {
     fn incomplete(&self) -> usize {
         self.plan.repositories.iter().filter(|repository| matches!(repository.decision, Decision::Nothing(_))).count()
     }
+}
+
+/// Notes what rules with a waiting time condemn, whether the policy is enforced or not: the wait can pass while people read dry runs.
+/// An incomplete listing tells nothing, so what was noted of its repository stays as it is.
+fn note_marks(run: &Run<'_>, decisions: &Decisions<'_>, now: Timestamp) -> Result<(), StateError> {
+    let policy = &run.acting.name;
+    let waits = |rule: &Rule| matches!(&rule.action, Action::Delete(delete) if delete.condemned_for.is_some());
+    for DecidedRepository { repository, evaluation, .. } in &decisions.repositories {
+        let stands = || repository.observations.condemned.iter().any(|condemned| condemned.mark.policy == *policy);
+        let Some(evaluation) = evaluation.as_ref().filter(|_| run.acting.rules.iter().any(waits) || stands()) else { continue };
+        run.state.observe_condemned(run.client.registry(), &repository.name, policy, now, &evaluation.marks)?;
+    }
+    Ok(())
 }
 
 fn begin(run: &Run<'_>, plan: &Plan, at: Timestamp) -> Result<crate::state::RunId, StateError> {

@@ -2,6 +2,7 @@
 //! Knows names and tags, but neither YAML (see `config`) nor any registry.
 
 mod age;
+mod described;
 mod pattern;
 mod period;
 mod rule;
@@ -18,6 +19,7 @@ use jiff::SignedDuration;
 use crate::model::{Depth, RegistryName, RepositoryName};
 
 pub use age::{Age, InvalidAge};
+pub use described::{END_OF_LIFE_KEY, KeyValue, LIFECYCLE_ARTIFACT_TYPE, end_of_life};
 pub use pattern::{InvalidPattern, Pattern, TagPattern};
 pub use period::{Period, PeriodNumber};
 pub use rule::{Action, Count, Delete, Grouping, Keep, KeepWhen, LockRule, LockTarget, OrderBy, Rule};

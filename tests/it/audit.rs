@@ -33,12 +33,19 @@ fn world() -> World {
     };
     let tag = |name: &str, digest| Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at, locks: Locks::OPEN };
     let older_than = Some("30d".parse().expect("an age"));
-    let delete =
-        Delete { selector: Selector::tags(glob(&["old-*"], &[])), older_than, newer_than: None, except_last: None, adopt_backlog: false };
+    let delete = Delete {
+        selector: Selector::tags(glob(&["old-*"], &[])),
+        older_than,
+        newer_than: None,
+        except_last: None,
+        condemned_for: None,
+        adopt_backlog: false,
+    };
     let rules = vec![Rule { name: "old".into(), action: Action::Delete(delete) }];
     World {
         repository_locks: Locks::OPEN,
         observed_since: None,
+        condemned: Vec::new(),
         manifests: vec![
             manifest(IMAGE, MediaType::OciManifest, References::None),
             manifest(INDEX, MediaType::OciIndex, References::new(vec![CHILD], None)),

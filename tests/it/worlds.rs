@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use retaind::model::{Contents, Digest, LockChange, Locks, Manifest, MediaType, Observations, References, RegistryName, Tag, TagName};
+use retaind::model::{
+    Condemned, Contents, Digest, LockChange, Locks, Manifest, MediaType, Observations, References, RegistryName, Tag, TagName,
+};
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
 use retaind::policy::{
@@ -54,6 +56,8 @@ const TAGS: [&str; 22] = [
 pub(crate) struct World {
     pub(crate) repository_locks: Locks,
     pub(crate) observed_since: Option<Timestamp>,
+    /// What rules with a waiting time condemned before; laws add such rules, no world is drawn with one.
+    pub(crate) condemned: Vec<Condemned>,
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) policies: Vec<Policy>,
@@ -79,10 +83,10 @@ impl World {
     pub(crate) fn ask<T>(&self, contents: &Contents, about: impl FnOnce(&Question<'_>, &Audit<'_>) -> T) -> T {
         let policies: Vec<&Policy> = self.policies.iter().collect();
         let Self { repository_locks, observed_since, acting, now, .. } = *self;
-        let observations = &Observations { since: observed_since, ..Observations::default() };
+        let observations = &Observations { since: observed_since, condemned: self.condemned.clone(), ..Observations::default() };
         about(
             &Question { repository_locks, observations, contents, policies: &policies, acting, now },
-            &Audit { repository_locks, contents, policies: &policies, acting, now },
+            &Audit { repository_locks, observations, contents, policies: &policies, acting, now },
         )
     }
 
@@ -199,10 +203,11 @@ impl Lot {
             let tags = Selector::tags(patterns()[0].clone());
             let selector = self.pick(&[tags.clone(), tags, Selector::all(About::Untagged)]);
             let older_than = Some(self.age());
-            let delete = Delete { selector, older_than, newer_than: None, except_last: None, adopt_backlog: self.rng.bool() };
+            let delete =
+                Delete { selector, older_than, newer_than: None, except_last: None, condemned_for: None, adopt_backlog: self.rng.bool() };
             policies[acting].rules.push(Rule { name: "broad".into(), action: Action::Delete(delete) });
         }
-        World { repository_locks, observed_since, manifests, tags, policies, acting, now: self.now }
+        World { repository_locks, observed_since, condemned: Vec::new(), manifests, tags, policies, acting, now: self.now }
     }
 
     /// A manifest can refer only to manifests that were there before it: a digest cannot be known in advance.
@@ -333,7 +338,7 @@ impl Lot {
         let except_last = if self.one_in(2) { Some(self.count(&selector)) } else { None };
         let older_than = if except_last.is_none() || self.rng.bool() { Some(self.age()) } else { None };
         let adopt_backlog = matches!(selector.about, About::Untagged) && self.rng.bool();
-        Action::Delete(Delete { selector, older_than, newer_than: None, except_last, adopt_backlog })
+        Action::Delete(Delete { selector, older_than, newer_than: None, except_last, condemned_for: None, adopt_backlog })
     }
 
     fn age(&mut self) -> Age {

@@ -241,7 +241,8 @@ fn delete(context: &mut Context<'_>, object: &Object) -> Option<Delete> {
         context.report(item, complaint.hint("write a longer `newer_than` or a shorter `older_than`"));
     }
     let adopt_backlog = object.bool("adopt_backlog").unwrap_or_default();
-    Some(Delete { selector: selector?, older_than, newer_than, except_last, adopt_backlog })
+    let condemned_for = object.age("condemned_for");
+    Some(Delete { selector: selector?, older_than, newer_than, except_last, condemned_for, adopt_backlog })
 }
 
 fn images(object: &Object, key: &str) -> Option<Images> {

@@ -129,8 +129,6 @@ pub(super) const HABITS: &[(&str, &str)] = &[
 
 /// Keys and words that are planned, with the object or key they belong to: they are answered with "not supported yet".
 pub(super) const NOT_YET: &[(&str, &[&str])] = &[
-    ("keep", &["artifact_type", "annotation", "label", "end_of_life"]),
-    ("delete", &["condemned_for", "artifact_type", "annotation", "label", "end_of_life"]),
     ("limits", &["changes"]),
     ("rule", &["archive"]),
     ("registry", &["apply_auth"]),

@@ -234,7 +234,7 @@ impl Steps {
 pub fn steps(contents: &Contents, evaluation: &Evaluation, acting: &Policy) -> Steps {
     let alone = acting.rules.iter().map(|rule| Arc::from([Arc::clone(&rule.name)])).collect();
     let namer = Namer { contents, acting, alone };
-    let Evaluation { manifests, tags, locks, graph, images, images_going } = evaluation;
+    let Evaluation { manifests, tags, locks, marks: _, graph, images, images_going } = evaluation;
     let untags = tags.going().filter(|tag| !manifests.goes(contents.owner_of(*tag)));
     let lock_step = |place: LockPlace| match place {
         LockPlace::Manifest(manifest) => {

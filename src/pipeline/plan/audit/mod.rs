@@ -8,7 +8,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Digest, Locks, Manifest, References, Tag};
+use crate::model::{Contents, Digest, Locks, Manifest, Observations, References, Tag};
 use crate::policy::Policy;
 
 use super::{Steps, UntagStep};
@@ -18,6 +18,8 @@ use super::{Steps, UntagStep};
 pub struct Audit<'a> {
     /// The repository's own lock.
     pub repository_locks: Locks,
+    /// What earlier looks and runs noted about it.
+    pub observations: &'a Observations,
     /// Everything in the repository.
     pub contents: &'a Contents,
     /// Every policy that names it.

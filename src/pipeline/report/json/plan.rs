@@ -236,6 +236,7 @@ fn rule_of(reason: Reason) -> Option<RuleRef> {
         | Reason::LockRule(rule)
         | Reason::NotYet(rule)
         | Reason::NoLonger(rule)
+        | Reason::Waits(rule)
         | Reason::ExceptLast(rule)
         | Reason::DeleteRule(rule) => Some(rule),
         Reason::NoRule
