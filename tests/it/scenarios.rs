@@ -90,6 +90,9 @@ scenarios! {
     oldest_first_within_a_share
     locking_and_unlocking
     releasing_locks
+    what_documents_say
+    end_of_life
+    condemned_for_three_days
     ghosts
     unreadable_manifests
     truncated_tags
