@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use retaind::model::{
-    Condemned, Contents, Digest, Facts, Locks, Manifest, MediaType, Observations, Platform, References, Tag, TagName, Texts,
+    Condemned, Contents, Digest, Facts, Locks, Manifest, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
 };
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
@@ -63,6 +63,7 @@ pub(crate) struct World {
     pub(crate) observed_since: Option<Timestamp>,
     /// What rules with a waiting time condemned before; laws add such rules, no world is drawn with one.
     pub(crate) condemned: Vec<Condemned>,
+    pub(crate) own_locks: Vec<OwnLock>,
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) policies: Vec<Policy>,
@@ -101,7 +102,8 @@ impl World {
     pub(crate) fn ask<T>(&self, contents: &Contents, about: impl FnOnce(&Question<'_>, &Audit<'_>) -> T) -> T {
         let policies: Vec<&Policy> = self.policies.iter().collect();
         let Self { repository_locks, observed_since, acting, now, .. } = *self;
-        let observations = &Observations { since: observed_since, condemned: self.condemned.clone(), ..Observations::default() };
+        let (condemned, own_locks) = (self.condemned.clone(), self.own_locks.clone());
+        let observations = &Observations { since: observed_since, condemned, own_locks };
         about(
             &Question { repository_locks, observations, contents, policies: &policies, acting, now },
             &Audit { repository_locks, observations, contents, policies: &policies, acting, now },
@@ -232,7 +234,17 @@ impl Lot {
                 Delete { selector, older_than, newer_than: None, except_last: None, condemned_for: None, adopt_backlog: self.rng.bool() };
             policies[acting].rules.push(Rule { name: "broad".into(), action: Action::Delete(delete) });
         }
-        World { repository_locks, observed_since, condemned: Vec::new(), manifests, tags, policies, acting, now: self.now }
+        World {
+            repository_locks,
+            observed_since,
+            condemned: Vec::new(),
+            own_locks: Vec::new(),
+            manifests,
+            tags,
+            policies,
+            acting,
+            now: self.now,
+        }
     }
 
     /// A manifest can refer only to manifests that were there before it: a digest cannot be known in advance.

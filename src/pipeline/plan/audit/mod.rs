@@ -1,6 +1,7 @@
 //! A second opinion on a plan, with code of its own: it shares no line with `evaluate` beyond the inventory and the policies.
 //! A finding is a bug of this program, never a fault of the world, and nothing is applied in a repository that has one.
 
+mod locks;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,7 @@ pub fn audit(audit: &Audit<'_>, steps: &Steps) -> Vec<Finding> {
     world.survivors_are_whole(&mut findings);
     world.holders_go_first(steps, &mut findings);
     world.rules_allow(steps, &mut findings);
+    world.opens_what_it_may(steps, &mut findings);
     world.enough_is_left(&mut findings);
     findings.0
 }

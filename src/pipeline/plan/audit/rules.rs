@@ -36,7 +36,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn rules(&self) -> impl Iterator<Item = &'a Rule> {
+    pub(super) fn rules(&self) -> impl Iterator<Item = &'a Rule> {
         self.audit.policies.iter().flat_map(|policy| &policy.rules)
     }
 
@@ -193,7 +193,7 @@ impl<'a> World<'a> {
     }
 
     /// Whether the manifest fits all filters; None: nobody can say.
-    fn fits(&self, selector: &Selector, manifest: &Manifest) -> Option<bool> {
+    pub(super) fn fits(&self, selector: &Selector, manifest: &Manifest) -> Option<bool> {
         let answers: Vec<Option<bool>> = selector.filters.iter().map(|filter| self.fits_one(filter, manifest)).collect();
         if answers.contains(&Some(false)) { Some(false) } else { answers.into_iter().collect::<Option<Vec<bool>>>().map(|_| true) }
     }
@@ -309,12 +309,12 @@ struct RankedImage {
     loses_a_tag: bool,
 }
 
-fn ordinary(tags: &[Tag]) -> impl Iterator<Item = &Tag> {
+pub(super) fn ordinary(tags: &[Tag]) -> impl Iterator<Item = &Tag> {
     tags.iter().filter(|tag| subject_by_tag(tag.name.as_str()).is_none())
 }
 
 /// Whether the selector is about this ordinary tag, filters aside.
-fn names(selector: &Selector, tag: &Tag) -> bool {
+pub(super) fn names(selector: &Selector, tag: &Tag) -> bool {
     match &selector.about {
         About::Tags(pattern) => pattern.matches(tag.name.as_str()),
         About::Images => true,
