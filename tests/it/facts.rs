@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, Method, StatusCode};
 use retaind::emulator::{Failure, Fault, Response};
 use retaind::model::{Contents, Depth, Facts, Inventory, Listing, RepositoryName, Texts};
+use retaind::pipeline;
 use retaind::pipeline::inventory::{self, Look, Wanted};
+use retaind::pipeline::plan::Decision;
 use retaind::pipeline::report::{inventory_from_json, inventory_to_json};
 
 use crate::stage::Stage;
@@ -127,4 +129,48 @@ async fn a_saved_listing_says_what_it_does_not_have() {
     let inventory = take(&stage, Depth { documents: true, labels: false }).await;
     assert!(told(&inventory, EVERYTHING)[0].starts_with("a rule asks for labels"));
     assert!(told(&take(&stage, EVERYTHING).await, EVERYTHING).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_asks_for_what_a_saved_listing_lacks_plans_nothing() {
+    let policies = "{ version: 1, policies: [{ name: ci, mode: enforce, repositories: { include: [app] },
+        rules: [{ name: labelled, delete: { label: team, older_than: 1d } }] }] }";
+    let mut stage = Stage::new(APP, policies);
+    let saved = inventory_from_json(&inventory_to_json(&take(&stage, Depth::default()).await)).expect("an inventory");
+    let decided = |stage: &Stage, inventory: &Inventory| {
+        let decisions = pipeline::decide(inventory, &stage.policies, stage.policy("ci"), stage.hands.now());
+        decisions.plan.repositories[0].decision.clone()
+    };
+    let Decision::Nothing(gaps) = decided(&stage, &saved) else { panic!("planned from what is not there") };
+    assert!(gaps.iter().all(|gap| gap.0.starts_with("a rule asks for ")), "{gaps:?}");
+    assert!(matches!(decided(&stage, &stage.inventory("ci", stage.state()).await), Decision::Steps(_)), "a look of this policy has it");
+
+    // A policy that only protects asks just as much.
+    let asks = "- { name: other, mode: dry-run, repositories: { include: [app] }, rules: [{ name: kept, keep: { label: team } }] }";
+    let silent = "- { name: ci, mode: enforce, repositories: { include: [app] }, rules: [{ name: old, delete: { untagged: true, older_than: 1d } }] }";
+    stage.policies = crate::stage::policies(&format!("version: 1\npolicies:\n  {silent}\n"));
+    assert!(matches!(decided(&stage, &saved), Decision::Steps(_)));
+    stage.policies = crate::stage::policies(&format!("version: 1\npolicies:\n  {silent}\n  {asks}\n"));
+    assert!(matches!(decided(&stage, &saved), Decision::Nothing(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saved_listing_carries_marks_and_own_locks() {
+    let policies = "{ version: 1, policies: [{ name: ci, mode: enforce, repositories: { include: [app] }, limits: { keep_at_least: 0, max_delete_percent: 100 }, rules: [
+        { name: old, delete: { tags: { glob: [old-*] }, older_than: 1d, condemned_for: 2d } },
+        { name: held, lock: { tags: { glob: [held] }, can_delete: false, release: true } }] }] }";
+    let drawing = "now 2026-06-01T00:00:00Z\nrepository app\n  image one tags old-1 age 9d\n  image two tags held age 9d\n";
+    let mut stage = Stage::new(drawing, policies);
+    stage.run("ci").await;
+    let taken = stage.inventory("ci", stage.state()).await;
+    let saved = inventory_from_json(&inventory_to_json(&taken)).expect("an inventory");
+    assert_eq!(saved, taken);
+    stage.policies = crate::stage::policies(&policies.replace("[held]", "[none]"));
+    let removals = |days: i64| {
+        let now = stage.hands.now() + jiff::SignedDuration::from_hours(24 * days);
+        let decisions = pipeline::decide(&saved, &stage.policies, stage.policy("ci"), now);
+        let steps: Vec<_> = decisions.plan.steps().map(|(_, steps)| (steps.deletes.len(), steps.locks.len())).collect();
+        steps[0]
+    };
+    assert_eq!((removals(1), removals(2), removals(3)), ((0, 1), (0, 1), (1, 1)));
 }
