@@ -609,6 +609,7 @@ policies:
                             ),
                         ),
                         except_last: None,
+                        condemned_for: None,
                         adopt_backlog: false,
                     },
                 ),
