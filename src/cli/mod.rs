@@ -1,6 +1,7 @@
 //! The command line: reads arguments, wires the parts together, prints, and turns the end into an exit code. Decides nothing.
 
 mod apply;
+mod approve;
 mod args;
 mod check;
 mod connect;
@@ -9,6 +10,7 @@ mod demo;
 mod emulate;
 mod explain;
 mod health;
+mod history;
 mod inventory;
 mod open;
 mod pause;
@@ -16,6 +18,7 @@ mod plan;
 mod run;
 mod schema;
 mod signals;
+mod test;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -142,8 +145,11 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
         Command::Run(arguments) => daemon::run(arguments, clock).await,
         Command::Pause(arguments) => pause::pause(arguments),
         Command::Resume(arguments) => pause::resume(arguments),
+        Command::Approve(arguments) => approve::approve(arguments),
+        Command::History(arguments) => history::history(arguments),
         Command::Explain(arguments) => explain::explain(arguments, clock).await,
-        Command::Check(arguments) => check::check(arguments),
+        Command::Check(arguments) => check::check(arguments, clock).await,
+        Command::Test(arguments) => test::test(arguments).await,
         Command::Inventory(arguments) => inventory::inventory(arguments, clock).await,
         Command::Health(arguments) => health::health(arguments).await,
         Command::Demo(arguments) => demo::demo(arguments, clock).await,

@@ -77,6 +77,7 @@ impl Checker<'_> {
             },
             Kind::Version
             | Kind::Text(_)
+            | Kind::Lines
             | Kind::Age
             | Kind::Size
             | Kind::Percent

@@ -1,11 +1,11 @@
 //! What the structural check hands to the resolver: values of the right kind, keys that exist, each with its place and path.
 //! What is wrong has been reported and is `Bad` here, so that nothing is reported twice.
 
-use super::problem::{Complaint, Place, Problem, Source};
+use super::problem::{Complaint, Mark, Place, Problem, Source};
 use crate::policy::{Age, Size};
 
 /// A value and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) place: Place,
     /// Such as `policies[0].rules[2].delete.older_than`.
@@ -14,7 +14,7 @@ pub(super) struct Item {
 }
 
 /// A value of the kind that belongs there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Content {
     /// Reported already.
     Bad,
@@ -30,7 +30,7 @@ pub(super) enum Content {
 }
 
 /// The keys of an object that were written, the good ones and the bad ones.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Object {
     /// The name of its shape; tells variants apart.
     pub(super) shape: &'static str,
@@ -41,6 +41,11 @@ impl Item {
     /// Reports something about this value.
     pub(super) fn problem(&self, source: &Source, complaint: Complaint) -> Problem {
         source.problem(self.place, &self.path, complaint)
+    }
+
+    /// Where it is written.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { place: self.place, path: self.path.clone() }
     }
 
     pub(super) fn as_text(&self) -> Option<&str> {

@@ -5,6 +5,7 @@
 //! ```
 //! Only `read` touches the disk, only `tree` knows YAML. `schema` and `reference` are written from the same tables.
 
+mod cases;
 mod settings;
 
 mod read;
@@ -14,10 +15,12 @@ mod shape;
 
 mod check;
 mod item;
+mod written;
 mod scalar;
 mod suggest;
 
 mod resolve;
+mod lint;
 
 mod problem;
 mod reference;
@@ -33,10 +36,13 @@ use sha2::{Digest, Sha256};
 use crate::model::RegistryName;
 use crate::policy::Policy;
 
-pub use problem::{Place, Problem, Problems, Source};
+pub use cases::{Case, DrawnImage, DrawnVersion, Expectation, ExpectedVerdict, TestFile};
+pub use lint::{Seen, WARNINGS, warnings};
+pub use problem::{Mark, Place, Problem, Problems, Source};
 pub use reference::reference;
-pub use schema::{policies_schema, settings_schema};
+pub use schema::{policies_schema, settings_schema, tests_schema};
 pub use settings::{AUDIENCE, Auth, Configuration, Registry, ServerSettings, Sku, StateSettings, Throttle};
+pub use written::Written;
 
 impl Configuration {
     /// Reads the settings and the policy files that they name. Blocks on the disk.
@@ -49,14 +55,36 @@ impl Configuration {
         let sources = read::file(path, &mut problems);
         let found = sources.as_ref().map(|file| resolve::settings(&file.source, &folder, &mut problems)).unwrap_or_default();
         let mut files: Vec<read::File> = sources.into_iter().collect();
+        let mut test_files = Vec::new();
         if let Some(policies) = &found.policies {
-            files.extend(read::policies(policies, &mut problems));
+            let read::Folder { policies, tests } = read::policies(policies, &mut problems);
+            files.extend(policies);
+            for test in &tests {
+                resolve::refuse_policies_among_tests(&test.source, &mut problems);
+            }
+            test_files.extend(tests.into_iter().map(|test| test.path));
         }
         let content_hash = content_hash(files.iter().map(|file| &file.source));
         let paths = files.iter().map(|file| file.path.clone()).collect();
         let policies: Vec<Source> = files.into_iter().skip(1).map(|file| file.source).collect();
-        assemble(found, &policies, paths, content_hash, problems)
+        let configuration = assemble(found, &policies, paths, content_hash, problems)?;
+        Ok(Self { test_files, ..configuration })
     }
+}
+
+/// Reads files of policy tests. Blocks on the disk.
+///
+/// # Errors
+/// Everything that is wrong with any of them, except for what only playing them can tell.
+pub fn load_tests(paths: &[PathBuf]) -> Result<Vec<TestFile>, Problems> {
+    let mut problems = Vec::new();
+    let mut tests = Vec::new();
+    for path in paths {
+        let Some(read::File { source, .. }) = read::file(path, &mut problems) else { continue };
+        let cases = resolve::cases(&source, &mut problems);
+        tests.push(TestFile { source, cases });
+    }
+    Problems::collect(problems).map_or(Ok(tests), Err)
 }
 
 /// Resolves settings and policies from texts, each with the name that messages call it, as [`Configuration::load`] does from files.
@@ -82,7 +110,7 @@ pub fn resolve_policies(policies: &[(&str, &str)], registries: &[RegistryName]) 
     let mut problems = Vec::new();
     let sources: Vec<Source> = policies.iter().map(|(name, text)| Source::new(name, text)).collect();
     let known = resolve::Known { names: registries.to_vec(), hosts: Vec::new(), complete: true };
-    let resolved = resolve::policies(&sources, &known, &mut problems);
+    let (resolved, _) = resolve::policies(&sources, &known, &mut problems);
     Problems::collect(problems).map_or(Ok(resolved), Err)
 }
 
@@ -95,10 +123,10 @@ fn assemble(
 ) -> Result<Configuration, Problems> {
     let mut problems = problems;
     let resolve::Found { registries, known, policies: _, state, server, paused } = found;
-    let policies = resolve::policies(policies, &known, &mut problems);
+    let (policies, written) = resolve::policies(policies, &known, &mut problems);
     match Problems::collect(problems) {
         Some(problems) => Err(problems),
-        None => Ok(Configuration { registries, policies, state, server, paused, files, content_hash }),
+        None => Ok(Configuration { registries, policies, written, state, server, paused, files, test_files: Vec::new(), content_hash }),
     }
 }
 

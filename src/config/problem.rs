@@ -25,6 +25,15 @@ pub struct Place {
     pub length: usize,
 }
 
+/// Where something is written, and the keys that lead there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Where in the file.
+    pub place: Place,
+    /// Such as `policies[0].rules[2]`.
+    pub path: String,
+}
+
 /// What is wrong, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
@@ -55,6 +64,8 @@ pub struct Problem {
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
+    /// The stable name of the warning that this is; None: an error.
+    pub warning: Option<&'static str>,
     /// The line of the file, for display.
     line: Option<String>,
 }
@@ -82,18 +93,45 @@ impl Source {
         Self { name: name.into(), text: text.strip_prefix('\u{feff}').unwrap_or(text).into() }
     }
 
+    /// A problem with what is written at a mark of this file.
+    pub fn complain(&self, mark: &Mark, message: &str, hint: Option<&str>) -> Problem {
+        let complaint = Complaint { message: message.to_owned(), hint: hint.map(str::to_owned) };
+        self.problem(mark.place, &mark.path, complaint)
+    }
+
+    /// The place of a line, counted from one, of a text of several lines that is written at a mark: where it stands when the text is a
+    /// block (`|`), else where the text begins.
+    pub(super) fn within(&self, mark: &Mark, text: &str, line: usize) -> Mark {
+        // A block begins with its first line that is not blank, below its header.
+        let above = (1..mark.place.line).rev().map(|number| source_line(&self.text, number).trim_end()).find(|line| !line.is_empty());
+        if !above.is_some_and(|header| header.trim_end_matches(['-', '+']).ends_with('|')) {
+            return mark.clone();
+        }
+        let blank = text.chars().take_while(|character| *character == '\n').count();
+        let number = (mark.place.line + line).saturating_sub(blank + 1);
+        let written = source_line(&self.text, number);
+        let column = 1 + written.chars().take_while(|character| character.is_whitespace()).count();
+        let length = written.trim().chars().count().max(1);
+        Mark { place: Place { line: number, column, length }, path: mark.path.clone() }
+    }
+
     pub(super) fn problem(&self, place: Place, path: &str, complaint: Complaint) -> Problem {
         let Complaint { message, hint } = complaint;
         let line = (0 < place.line).then(|| without_secrets(source_line(&self.text, place.line)));
-        Problem { file: self.name.clone(), place, path: path.to_owned(), message, hint, line }
+        Problem { file: self.name.clone(), place, path: path.to_owned(), message, hint, warning: None, line }
     }
 }
 
 impl Problem {
+    /// The same, told as a warning with this stable name.
+    pub(super) fn as_warning(self, name: &'static str) -> Self {
+        Self { warning: Some(name), ..self }
+    }
+
     /// A problem with a file as a whole.
     pub(super) fn of_file(file: &str, complaint: Complaint) -> Self {
         let Complaint { message, hint } = complaint;
-        Self { file: file.into(), place: Place::default(), path: String::new(), message, hint, line: None }
+        Self { file: file.into(), place: Place::default(), path: String::new(), message, hint, warning: None, line: None }
     }
 }
 
@@ -103,9 +141,18 @@ impl Problems {
         let mut problems = problems;
         let more = PROBLEMS_MAX < problems.len();
         problems.truncate(PROBLEMS_MAX);
-        problems.sort_by(|left, right| (&left.file, left.place, &left.message).cmp(&(&right.file, right.place, &right.message)));
-        problems.dedup_by(|right, left| (&left.file, left.place, &left.message) == (&right.file, right.place, &right.message));
+        problems.sort_by(|left, right| {
+            (&left.file, left.place, left.warning, &left.message).cmp(&(&right.file, right.place, right.warning, &right.message))
+        });
+        problems.dedup_by(|right, left| {
+            (&left.file, left.place, left.warning, &left.message) == (&right.file, right.place, right.warning, &right.message)
+        });
         (!problems.is_empty()).then_some(Self { list: problems, more })
+    }
+
+    /// What is wrong, when anything is.
+    pub fn of(problems: Vec<Problem>) -> Option<Self> {
+        Self::collect(problems)
     }
 
     /// In the order of files, lines and columns.
@@ -118,7 +165,18 @@ impl Problems {
         let files: BTreeSet<&str> = self.list.iter().map(|problem| &*problem.file).collect();
         let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         let more = if self.more { "more than " } else { "" };
-        format!("{more}{} in {}", count(self.list.len(), "problem"), count(files.len(), "file"))
+        let warnings = self.list.iter().all(|problem| problem.warning.is_some());
+        let noun = if warnings { "warning" } else { "problem" };
+        format!("{more}{} in {}", count(self.list.len(), noun), count(files.len(), "file"))
+    }
+
+    /// For programs: a list of `{"warning", "file", "line", "column", "path", "message", "hint"}`, with the stable name of each warning.
+    pub fn to_json_warnings(&self) -> Value {
+        let mut list = self.to_json()["problems"].take();
+        for (value, problem) in list.as_array_mut().into_iter().flatten().zip(&self.list) {
+            value["warning"] = json!(problem.warning);
+        }
+        list
     }
 
     /// For programs: `{"problems": [{"file", "line", "column", "path", "message", "hint"}]}`; line and column are null for a file as a
@@ -126,7 +184,7 @@ impl Problems {
     pub fn to_json(&self) -> Value {
         let number = |number: usize| (0 < number).then_some(number);
         let problems = self.list.iter().map(|problem| {
-            let Problem { file, place, path, message, hint, line: _ } = problem;
+            let Problem { file, place, path, message, hint, warning: _, line: _ } = problem;
             json!({
                 "file": &**file, "line": number(place.line), "column": number(place.column),
                 "path": path, "message": message, "hint": hint,
@@ -135,15 +193,16 @@ impl Problems {
         json!({ "problems": problems.collect::<Vec<_>>() })
     }
 
-    /// For GitHub Actions: one `::error …` line for each problem, which the platform shows beside the line of the file.
+    /// For GitHub Actions: one `::error …` or `::warning …` line for each problem, which the platform shows beside the line of the file.
     pub fn to_github(&self) -> String {
         let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
         let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
         let lines = self.list.iter().map(|problem| {
-            let Problem { file, place, path: _, message, hint, line: _ } = problem;
+            let Problem { file, place, path: _, message, hint, warning, line: _ } = problem;
             let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             let (file, words) = (property(file), data(&format!("{message}{hint}")));
-            format!("::error file={file},line={},col={}::{words}\n", place.line.max(1), place.column.max(1))
+            let (level, title) = warning.map_or_else(|| ("error", String::new()), |name| ("warning", format!(",title={name}")));
+            format!("::{level} file={file},line={},col={}{title}::{words}\n", place.line.max(1), place.column.max(1))
         });
         lines.collect()
     }
@@ -160,12 +219,13 @@ impl fmt::Display for Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, place, path, message, hint, line } = self;
+        let Self { file, place, path, message, hint, warning, line } = self;
         let (file, message) = (printable(file), printable(message));
+        let level = warning.map_or_else(|| "error".to_owned(), |name| format!("warning[{name}]"));
         if place.line == 0 {
-            writeln!(formatter, "{file}: error: {message}")?;
+            writeln!(formatter, "{file}: {level}: {message}")?;
         } else {
-            writeln!(formatter, "{file}:{}:{}: error: {message}", place.line, place.column)?;
+            writeln!(formatter, "{file}:{}:{}: {level}: {message}", place.line, place.column)?;
         }
         let margin = if place.line == 0 { 0 } else { place.line.to_string().len() };
         if let Some(line) = line {

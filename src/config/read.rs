@@ -17,6 +17,14 @@ pub(super) struct File {
     pub(super) source: Source,
 }
 
+/// What is in a folder of policies.
+#[derive(Default)]
+pub(super) struct Folder {
+    pub(super) policies: Vec<File>,
+    /// Tests of policies, `*.test.yaml`.
+    pub(super) tests: Vec<File>,
+}
+
 /// Reads one file.
 pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<File> {
     let name = path.display().to_string();
@@ -30,19 +38,22 @@ pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<File> {
 }
 
 /// Reads one policy file, or those of a folder in name order. Hidden names are left out: editors' copies, and the `..data` links of a
-/// mounted ConfigMap.
-pub(super) fn policies(path: &Path, problems: &mut Vec<Problem>) -> Vec<File> {
+/// mounted ConfigMap. Names that end in `.test.yaml` are tests of policies; beside a single policy file, the one that is called like it.
+pub(super) fn policies(path: &Path, problems: &mut Vec<Problem>) -> Folder {
     if !path.is_dir() {
-        return file(path, problems).into_iter().collect();
+        let beside = path.with_extension("test.yaml");
+        let tests = if beside.is_file() { file(&beside, problems) } else { None };
+        return Folder { policies: file(path, problems).into_iter().collect(), tests: tests.into_iter().collect() };
     }
     let mut report = |path: &Path, complaint| problems.push(Problem::of_file(&path.display().to_string(), complaint));
     let names = match names(path) {
         Ok(names) => names,
         Err(error) => {
             report(path, Complaint::new(format!("cannot read the folder: {error}")));
-            return Vec::new();
+            return Folder::default();
         }
     };
+    let (tests, names): (Vec<PathBuf>, Vec<PathBuf>) = names.into_iter().partition(|name| is_test(name) && !path.join(name).is_dir());
     if names.is_empty() {
         let complaint = Complaint::new("the folder of policies is empty");
         report(path, complaint.hint("write at least one file that ends in .yaml or .yml; no policies are never read as \"nothing to do\""));
@@ -53,7 +64,7 @@ pub(super) fn policies(path: &Path, problems: &mut Vec<Problem>) -> Vec<File> {
             Complaint::new(format!("the folder has {} policy files, more than {FILES_MAX}", names.len()))
                 .hint("put several policies into one file"),
         );
-        return Vec::new();
+        return Folder::default();
     }
     let mut files = Vec::new();
     for name in names {
@@ -66,7 +77,13 @@ pub(super) fn policies(path: &Path, problems: &mut Vec<Problem>) -> Vec<File> {
             files.extend(file(&path, problems));
         }
     }
-    files
+    let tests = tests.into_iter().take(FILES_MAX).filter_map(|name| file(&path.join(name), problems)).collect();
+    Folder { policies: files, tests }
+}
+
+/// Whether a file holds tests of policies, by its name.
+fn is_test(name: &Path) -> bool {
+    name.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(".test"))
 }
 
 /// The names of policy files and of visible folders, sorted.

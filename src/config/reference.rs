@@ -1,13 +1,13 @@
 //! The tables as a Markdown page: every key of both kinds of file.
 
-use super::shape::{Key, Kind, POLICIES, Presence, SETTINGS, Shape, list_or};
+use super::shape::{Key, Kind, POLICIES, Presence, SETTINGS, Shape, TESTS, list_or};
 
 const INTRODUCTION: &str = "\
 # Configuration reference
 
 <!-- Written by the program from its own tables; run the tests with UPDATE_EXPECT=1 to write it anew. -->
 
-Two kinds of file: `retaind.yaml`, the settings, and policy files. Both are YAML 1.2, read strictly: unknown keys, keys written twice
+Three kinds of file: `retaind.yaml`, the settings; policy files; and tests of policies. All are YAML 1.2, read strictly: unknown keys, keys written twice
 and values of the wrong kind are errors, and all of them are reported at once (`retaind check`).
 
 - **Text** is text: `1.10`, `no`, `0123` and `null` are not, unless they are in quotes. A text that begins with `*`, `@`, `!` or `%` needs
@@ -24,6 +24,7 @@ pub fn reference() -> String {
     let mut page = INTRODUCTION.to_owned();
     chapter(&mut page, "Settings: `retaind.yaml`", &SETTINGS);
     chapter(&mut page, "Policies: `policies/*.yaml`", &POLICIES);
+    chapter(&mut page, "Policy tests: `policies/*.test.yaml`", &TESTS);
     page
 }
 
@@ -75,6 +76,7 @@ fn value(kind: &Kind) -> String {
     match kind {
         Kind::Version => "`1`".to_owned(),
         Kind::Text(format) => format.name.to_owned(),
+        Kind::Lines => "text of several lines".to_owned(),
         Kind::Age => "age".to_owned(),
         Kind::Size => "size".to_owned(),
         Kind::Percent => "`1%` to `100%`".to_owned(),

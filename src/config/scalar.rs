@@ -15,6 +15,7 @@ const SHOWN_MAX: usize = 60;
 pub(super) fn read(key: &Key, node: &Node) -> Result<Content, Complaint> {
     match (&key.kind, &node.value) {
         (Kind::Text(_) | Kind::Texts(_), Value::Text(text)) => text_value(key, text),
+        (Kind::Lines, Value::Text(text)) => lines(key, text),
         (Kind::Age, Value::Text(text)) => age(text).map(Content::Age),
         (Kind::Size, Value::Text(text)) => size(text).map(Content::Size),
         (Kind::Percent, Value::Text(text)) => percent(text).map(Content::Integer),
@@ -60,6 +61,7 @@ pub(super) fn wrong_kind(key: &Key, node: &Node) -> Complaint {
         // What is quoted in the example needs more than quotes.
         (Kind::Text(_), _) if scalar && key.example.starts_with('"') => complaint.hint(example),
         (Kind::Text(_) | Kind::Texts(_), _) if scalar => complaint.hint(format!("put it in quotes: \"{}\"", shown(node))),
+        (Kind::Lines, _) => complaint.hint(format!("write `{}: |` and the lines below it, indented", key.name)),
         (Kind::Choice(words), _) => complaint.hint(format!("write {}", meanings(words))),
         (Kind::Age, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}d`", key.name, shown(node))),
         (Kind::Size, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}MB`", key.name, shown(node))),
@@ -90,6 +92,19 @@ fn text_value(key: &Key, text: &str) -> Result<Content, Complaint> {
     }
     if text.trim() != text {
         return Err(Complaint::new(format!("`{}` begins or ends with a blank", key.name)).hint(format!("write \"{}\"", text.trim())));
+    }
+    Ok(Content::Text(text.to_owned()))
+}
+
+/// A text of several lines. Only line breaks and tabs are let through of all that a terminal could act upon.
+fn lines(key: &Key, text: &str) -> Result<Content, Complaint> {
+    if text.trim().is_empty() {
+        let hint = format!("write `{}: |` and the lines below it, indented", key.name);
+        return Err(Complaint::new(format!("`{}` is an empty text", key.name)).hint(hint));
+    }
+    if let Some(character) = text.chars().find(|character| character.is_control() && !matches!(character, '\n' | '\t')) {
+        let message = format!("`{}` contains the control character {character:?}", key.name);
+        return Err(Complaint::new(message).hint(format!("write `{}: |` and the lines below it, indented", key.name)));
     }
     Ok(Content::Text(text.to_owned()))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{Format, Key, Kind, POLICIES, Presence, SETTINGS, Shape, VERSION};
+use super::shape::{Format, Key, Kind, POLICIES, Presence, SETTINGS, Shape, TESTS, VERSION};
 
 /// Ages as editors check them; the program is stricter (no months, no years, at most a hundred years).
 const AGE_PATTERN: &str = "^([0-9]+[a-z]+)+$|^[Pp][0-9A-Za-z]+$";
@@ -18,6 +18,11 @@ pub fn policies_schema() -> Value {
 /// The schema of `retaind.yaml`.
 pub fn settings_schema() -> Value {
     schema(&SETTINGS)
+}
+
+/// The schema of a file of policy tests.
+pub fn tests_schema() -> Value {
+    schema(&TESTS)
 }
 
 fn schema(root: &'static Shape) -> Value {
@@ -70,6 +75,7 @@ fn property(key: &Key) -> Value {
     let mut property = match &key.kind {
         Kind::Version => json!({ "const": VERSION }),
         Kind::Text(format) => text(format),
+        Kind::Lines => json!({ "type": "string" }),
         Kind::Age => json!({ "type": "string", "pattern": AGE_PATTERN }),
         Kind::Size => json!({ "type": "string", "pattern": SIZE_PATTERN }),
         Kind::Percent => json!({ "type": "string", "pattern": "^(100|[1-9][0-9]?)%$" }),

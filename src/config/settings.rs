@@ -4,8 +4,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
+
 use crate::model::RegistryName;
 use crate::policy::Policy;
+
+use super::written::Written;
 
 /// The audience of Microsoft Entra tokens for the public cloud's registries.
 pub const AUDIENCE: &str = "https://containerregistry.azure.net";
@@ -17,6 +21,8 @@ pub struct Configuration {
     pub registries: Vec<Registry>,
     /// At least one, in the order of files; names are unique.
     pub policies: Vec<Policy>,
+    /// Each of them as it is written, in the same order.
+    pub written: Vec<Written>,
     /// What is remembered between runs.
     pub state: StateSettings,
     /// Health and metrics.
@@ -25,6 +31,8 @@ pub struct Configuration {
     pub paused: bool,
     /// The files that were read: the settings first, then the policy files in the order of reading.
     pub files: Vec<PathBuf>,
+    /// The files of policy tests beside them, which are not part of the configuration.
+    pub test_files: Vec<PathBuf>,
     /// SHA-256 over the names and bytes of those files: equal hashes mean equal configurations.
     pub content_hash: [u8; 32],
 }
@@ -112,12 +120,26 @@ impl Default for Throttle {
 }
 
 /// What is remembered between runs, and where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateSettings {
     /// None: in memory.
     pub dir: Option<PathBuf>,
     /// Says that in memory is meant, so that `enforce` may delete without a folder.
     pub volatile: bool,
+    /// How long runs and their changes are remembered.
+    pub history: SignedDuration,
+}
+
+impl StateSettings {
+    /// The shortest history that may be set: twice as long as a saved plan or an approval is good for.
+    pub const HISTORY_MIN: SignedDuration = SignedDuration::from_hours(48);
+}
+
+impl Default for StateSettings {
+    /// A year and a month, so that "this time last year" can be answered.
+    fn default() -> Self {
+        Self { dir: None, volatile: false, history: SignedDuration::from_hours(400 * 24) }
+    }
 }
 
 /// Health and metrics over HTTP.

@@ -239,6 +239,18 @@ async fn mistakes_of_the_caller_are_told_apart_from_the_worlds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_asks_the_registry_what_matches_nothing_there() {
+    let text = policy("dry-run", "").replace("[\"**\"]", "[\"app\", \"ap\"]").replace("pr-*", "pull-*");
+    let site = Site::new(&text).await;
+    assert!(site.run(&["check"]).await.done().ends_with("valid: 1 policy for 1 registry\n"));
+    let said = site.run(&["check", "--live", "--deny-warnings"]).await;
+    assert_eq!((said.code, said.error.as_str()), (Some(1), ""), "{said:?}");
+    for warning in ["policies.yaml:5:38: warning[absent-repository]: \"ap\"", "warning[idle-rule]: rule pull-requests does nothing today"] {
+        assert!(said.out.contains(warning), "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_mistake_in_the_policies_is_told_at_once_with_its_place() {
     let other = policy("dry-run", "").replace("    mode:", "    registries: [fabrikam]\n    mode:");
     let site = Site::at("http://127.0.0.1:1", &other);

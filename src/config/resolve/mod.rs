@@ -1,6 +1,7 @@
 //! From checked objects to resolved types: compiles patterns, finds registries, holds keys against each other. Goes on after every
 //! problem; what it returns means something only when there is none. Touches neither disk nor clock.
 
+mod cases;
 mod policies;
 mod selector;
 mod settings;
@@ -12,6 +13,7 @@ use super::problem::{Complaint, PROBLEMS_MAX, Problem, Source};
 use super::settings::{Registry, ServerSettings, StateSettings};
 use crate::model::RegistryName;
 
+pub(super) use cases::{cases, refuse_policies_among_tests};
 pub(super) use policies::policies;
 pub(super) use settings::settings;
 

@@ -10,10 +10,11 @@ use crate::config::item::{Item, Object};
 use crate::config::problem::{Complaint, Problem, Source};
 use crate::config::scalar::split_hint;
 use crate::config::shape::POLICIES;
+use crate::config::written::Written;
 use crate::model::{LockChange, RegistryName};
 use crate::policy::{
-    About, Action, Count, Delete, Expression, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy,
-    Pattern, Period, Policy, RepositoryFilter, Rule, Schedule, Selector, TagPattern, Window, Windows,
+    About, Action, Changes, Count, Delete, Expression, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OnLimit,
+    OrderBy, Pattern, Period, Policy, RepositoryFilter, Rule, Schedule, Selector, TagPattern, Window, Windows,
 };
 use jiff::tz::TimeZone;
 
@@ -25,19 +26,22 @@ const WINDOWS_MAX: usize = 50;
 /// Where each name was first used.
 type Taken = BTreeMap<String, String>;
 
-/// Resolves all policy files.
-pub(in crate::config) fn policies(sources: &[Source], known: &Known, problems: &mut Vec<Problem>) -> Vec<Policy> {
+/// Resolves all policy files: each policy, and beside it how it is written.
+pub(in crate::config) fn policies(sources: &[Source], known: &Known, problems: &mut Vec<Problem>) -> (Vec<Policy>, Vec<Written>) {
     let mut taken = Taken::new();
-    let mut policies = Vec::new();
+    let (mut policies, mut written) = (Vec::new(), Vec::new());
     for source in sources {
         let Some(file) = check(source, &POLICIES, problems) else { continue };
         let mut context = Context::new(source, problems);
         for item in file.items("policies") {
             let Some(object) = item.as_object() else { continue };
-            policies.extend(policy(&mut context, item, object, known, &mut taken));
+            if let Some(policy) = policy(&mut context, item, object, known, &mut taken) {
+                policies.push(policy);
+                written.push(Written::new(source, item.clone()));
+            }
         }
     }
-    policies
+    (policies, written)
 }
 
 /// None when something is bad or missing, which has been reported.
@@ -332,6 +336,11 @@ fn limits(context: &mut Context<'_>, object: &Object) -> Limits {
         on_limit: match object.word("on_limit") {
             Some("oldest_first") => OnLimit::OldestFirst,
             Some(_) | None => OnLimit::Refuse,
+        },
+        changes: match object.word("changes") {
+            Some("approve") => Changes::Approve,
+            Some("immediately") => Changes::Immediately,
+            Some(_) | None => Changes::NextRun,
         },
     }
 }

@@ -492,6 +492,17 @@ static LIMITS: Shape = Shape {
             doc: "What happens to a run that is over a limit.",
             example: "oldest_first",
         },
+        Key {
+            name: "changes",
+            kind: Kind::Choice(&[
+                ("next_run", "it only reports; the next run applies"),
+                ("approve", "it only reports, as does every run until `retaind approve`"),
+                ("immediately", "it applies"),
+            ]),
+            presence: Default("next_run"),
+            doc: "What happens to the first run after an edit of this policy, or of what others protect from it.",
+            example: "approve",
+        },
     ],
     one_of: &[],
     at_most_one: &[],

@@ -241,6 +241,13 @@ static STATE: Shape = Shape {
             doc: "Says that forgetting is meant, so that policies in `enforce` mode may delete without `dir`.",
             example: "true",
         },
+        Key {
+            name: "history",
+            kind: Kind::Age,
+            presence: Default("400d"),
+            doc: "How long runs and what they changed are remembered, with the manifests that were deleted; at least two days.",
+            example: "90d",
+        },
     ],
     one_of: &[],
     at_most_one: &[],

@@ -300,6 +300,7 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
             StateSettings {
                 dir: None,
                 volatile: false,
+                history: 34560000s,
             },
             ServerSettings {
                 listen: 127.0.0.1:8080,
@@ -409,6 +410,7 @@ paused: true
             StateSettings {
                 dir: None,
                 volatile: true,
+                history: 34560000s,
             },
             ServerSettings {
                 listen: [::]:9090,

@@ -155,13 +155,6 @@ policies:
                = at policies[0].limits.maxDeletes
                = hint: did you mean `max_deletes`?
 
-            ci.yaml:14:30: error: `changes` is not supported yet in `limits`
-               |
-            14 |     limits: { maxDeletes: 1, changes: approve }
-               |                              ^^^^^^^
-               = at policies[0].limits.changes
-               = hint: leave it out: rules are never applied by half
-
             ci.yaml:15:5: error: the key `name` is written twice
                |
             15 |     name: again

@@ -67,7 +67,7 @@ async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, Inventor
     let name = &wanted.name;
     let incomplete = |locks, gaps| {
         let observations = Observations::default();
-        Repository { name: name.clone(), locks, observations, listing: Listing::Incomplete(gaps) }
+        Repository { name: name.clone(), locks, observations, shrunk_from: None, listing: Listing::Incomplete(gaps) }
     };
     let properties = match look.client.get_repository(name).await {
         Ok(properties) => properties,
@@ -82,8 +82,9 @@ async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, Inventor
         Err(error) => return one_repository(error).map(|gap| incomplete(properties.locks, vec![gap])),
     };
     match references::complete(look, wanted, listed).await? {
-        Ok((contents, observations)) => {
-            Ok(Repository { name: name.clone(), locks: properties.locks, observations, listing: Listing::Complete(contents) })
+        Ok((contents, observations, shrunk_from)) => {
+            let listing = Listing::Complete(contents);
+            Ok(Repository { name: name.clone(), locks: properties.locks, observations, shrunk_from, listing })
         }
         Err(gaps) => Ok(incomplete(properties.locks, gaps)),
     }

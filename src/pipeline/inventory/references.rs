@@ -10,7 +10,7 @@ use crate::acr::Client;
 use crate::model::{
     Contents, Digest, Gap, Locks, Manifest, Mark, Observations, OwnLock, References, RegistryName, RepositoryName, TagName,
 };
-use crate::state::{State, StateError};
+use crate::state::{Listings, State, StateError};
 
 use super::facts::{self, Document, document};
 use super::listing::Listed;
@@ -28,7 +28,7 @@ pub(super) async fn complete(
     look: &Look,
     wanted: &Wanted,
     mut listed: Listed,
-) -> Result<Result<(Contents, Observations), Vec<Gap>>, InventoryError> {
+) -> Result<Result<(Contents, Observations, Option<u32>), Vec<Gap>>, InventoryError> {
     let Look { client, state, now } = look;
     let name = &wanted.name;
     let registry = client.registry();
@@ -57,14 +57,15 @@ pub(super) async fn complete(
             return Ok(Err(told));
         }
     };
-    let since = state.observe_repository(registry, name, *now)?;
+    let manifests = u32::try_from(contents.manifests().len()).unwrap_or(u32::MAX);
+    let Listings { since, shrunk_from } = state.observe_repository(registry, name, *now, manifests)?;
     let contents = match add_observations(state, registry, name, *now, contents)? {
         Ok(contents) => contents,
         Err(gaps) => return Ok(Err(gaps)),
     };
     let condemned = state.condemned(registry, name)?;
     let own_locks = own_locks(state, registry, name, &contents)?;
-    Ok(Ok((contents, Observations { since: Some(since), condemned, own_locks })))
+    Ok(Ok((contents, Observations { since: Some(since), condemned, own_locks }, shrunk_from)))
 }
 
 struct Gaps {

@@ -68,7 +68,7 @@ fn chain(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, reaso
     }
 }
 
-fn holder(reason: Reason) -> Option<u32> {
+pub(super) fn holder(reason: Reason) -> Option<u32> {
     match reason {
         Reason::ChildOf(holder)
         | Reason::ReferrerOf(holder)

@@ -1,5 +1,6 @@
 //! What was decided and what was done, for people (text, Markdown) and machines (JSON). Pure: reads values, decides nothing.
 
+mod behind;
 mod explain;
 mod json;
 mod tally;
@@ -13,11 +14,12 @@ use super::evaluate::Evaluation;
 use super::guard::Refusal;
 use super::plan::Plan;
 
+pub use behind::{Item, rules_behind};
 pub use explain::explain;
 pub use json::{InvalidDocument, SavedPlan, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
 pub use tally::{REFUSAL_CODES, Tally};
 pub use text::{Detail, applied, plan_as_markdown, plan_as_text};
-pub use words::Context;
+pub use words::{Context, fold};
 
 /// Everything that was decided about one policy and one registry.
 #[derive(Debug, Clone, Copy)]

@@ -250,6 +250,21 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// A sentence in lines of at most `width` characters; a longer word has a line to itself.
+pub fn fold(sentence: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// `1 image`, `2 images`.
 pub(super) fn counted(number: u32, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

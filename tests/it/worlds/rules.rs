@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use retaind::model::{LockChange, RegistryName};
 use retaind::policy::{
-    About, Action, Age, Count, Delete, Filter, Grouping, Images, Keep, KeepWhen, KeyValue, Limits, LockRule, LockTarget, Mode, OnLimit,
-    OrderBy, Pattern, Period, Policy, RepositoryFilter, Rule, Selector, TagPattern,
+    About, Action, Age, Changes, Count, Delete, Filter, Grouping, Images, Keep, KeepWhen, KeyValue, Limits, LockRule, LockTarget, Mode,
+    OnLimit, OrderBy, Pattern, Period, Policy, RepositoryFilter, Rule, Selector, TagPattern,
 };
 
 use super::{Language, Lot};
@@ -26,6 +26,7 @@ impl Lot {
             max_deletes: 500,
             max_delete_percent: 100,
             on_limit: OnLimit::Refuse,
+            changes: Changes::NextRun,
         };
         policy(place, self.pick(&[Mode::DryRun, Mode::Enforce]), rules, limits)
     }

@@ -345,7 +345,8 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
         let mark = mark_from(&format!("{place}.own_locks[{number}]"), mark)?;
         observations.own_locks.push(OwnLock { mark, closed, left: left.into() });
     }
-    Ok(Repository { name, locks: locks.into(), observations, listing })
+    // A saved listing is never applied by itself, so nothing needs to be held against it.
+    Ok(Repository { name, locks: locks.into(), observations, shrunk_from: None, listing })
 }
 
 fn mark_from(place: &str, document: MarkDocument) -> Result<Mark, InvalidDocument> {

@@ -7,6 +7,7 @@ mod plan;
 use serde::Deserialize;
 
 pub use inventory::{inventory_from_json, inventory_to_json};
+pub(super) use plan::rule_of;
 pub use plan::{SavedPlan, plan_from_json, plan_to_json};
 
 /// A document that cannot be read, where, and what to do.

@@ -225,7 +225,8 @@ fn reason_document(context: &Context<'_>, reason: Reason) -> ReasonDocument {
     ReasonDocument { reason: code(reason).to_owned(), policy, rule, text: context.sentence(reason) }
 }
 
-fn rule_of(reason: Reason) -> Option<RuleRef> {
+/// The rule that a reason is about.
+pub(in super::super) fn rule_of(reason: Reason) -> Option<RuleRef> {
     match reason {
         Reason::KeepRule(rule)
         | Reason::KeepLast(rule)
