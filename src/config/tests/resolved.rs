@@ -605,6 +605,7 @@ policies:
                             ),
                         ),
                         except_last: None,
+                        condemned_for: None,
                         adopt_backlog: false,
                     },
                 ),
