@@ -5,6 +5,7 @@
 //!   (reads)       pure         pure     pure     (writes)    pure
 //! ```
 
+pub mod access;
 pub mod inventory;
 pub mod evaluate;
 pub mod plan;

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use tower_service::Service as _;
 
-use crate::acr::{Body, Client, ClientOptions, Credential, Delivery, Endpoint, Transport, TransportError, TransportErrorKind};
+use crate::acr::{Body, Budget, Client, ClientOptions, Credential, Delivery, Endpoint, Transport, TransportError, TransportErrorKind};
 use crate::clock::Clock;
 use crate::emulator::{Emulator, Options, Seed, SeedError};
 use crate::model::{Inventory, RegistryName};
@@ -52,6 +52,8 @@ pub(super) async fn draw(drawing: &str, registry: &RegistryName, now: Timestamp)
         transport: Arc::new(InProcess { emulator }),
         credential: Credential::Anonymous,
         clock: Clock::new(move || now),
+        apply_credential: None,
+        budget: Budget::unlimited(),
         jitter_seed: 0,
     });
     let state = State::in_memory()?;

@@ -136,8 +136,6 @@ pub(super) const NOT_YET: &[(&str, &[&str])] = &[
     ("keep", &["artifact_type", "annotation", "label", "end_of_life"]),
     ("delete", &["condemned_for", "artifact_type", "annotation", "label", "end_of_life"]),
     ("rule", &["archive"]),
-    ("registry", &["apply_auth"]),
-    ("auth", &["client_certificate", "azure_cli", "azure_pipelines"]),
 ];
 
 /// Whether the key or word is planned for the object.

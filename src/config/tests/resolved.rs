@@ -286,12 +286,11 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
                     name: "contoso",
                     endpoint: https://contoso.azurecr.io/,
                     auth: Auto,
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
             ],
             StateSettings {
@@ -339,25 +338,28 @@ paused: true
                             "t",
                         ),
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: Some(
                         "ca.pem",
                     ),
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "b",
                     endpoint: http://localhost:5000/,
                     auth: Anonymous,
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Premium,
-                        share_percent: 50,
-                    },
+                    throttle: Some(
+                        Throttle {
+                            sku: Premium,
+                            share_percent: 50,
+                        },
+                    ),
                 },
                 Registry {
                     name: "c",
@@ -366,12 +368,11 @@ paused: true
                         username: "u",
                         password_file: "p",
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "d",
@@ -381,12 +382,11 @@ paused: true
                         client_id: "c",
                         secret_file: "/s",
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "e",
@@ -396,12 +396,16 @@ paused: true
                             "c",
                         ),
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 100,
-                    },
+                    throttle: Some(
+                        Throttle {
+                            sku: Standard,
+                            share_percent: 100,
+                        },
+                    ),
                 },
             ],
             StateSettings {

@@ -90,6 +90,7 @@ fn one_repository(error: acr::Error) -> Result<Gap, InventoryError> {
         | Failure::Forbidden { .. }
         | Failure::Throttled { .. }
         | Failure::OutcomeUnknown { .. }
-        | Failure::Protocol { .. } => Ok(Gap(error.to_string())),
+        | Failure::Protocol { .. }
+        | Failure::Input { .. } => Ok(Gap(error.to_string())),
     }
 }

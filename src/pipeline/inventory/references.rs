@@ -116,7 +116,8 @@ async fn document(client: &Client, name: &RepositoryName, digest: Digest) -> Res
             | Failure::Forbidden { .. }
             | Failure::Throttled { .. }
             | Failure::OutcomeUnknown { .. }
-            | Failure::Protocol { .. } => Ok(Document::Unread(Gap(error.to_string()))),
+            | Failure::Protocol { .. }
+            | Failure::Input { .. } => Ok(Document::Unread(Gap(error.to_string()))),
         },
     }
 }
