@@ -133,7 +133,10 @@ impl Emulator {
                 entry["digest"] = json!(digest.to_string());
                 (format!("{tag}@{digest}"), entry)
             });
-            entries.collect()
+            // In the order of the cursors: `1.0@…` comes before `1@…`, though the tag 1 comes before 1.0.
+            let mut entries: Vec<(String, Value)> = entries.collect();
+            entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            entries
         })
     }
 
