@@ -126,9 +126,9 @@ impl Context<'_> {
         let keys = keys.join(", ");
         let rule_name = self.rule(rule);
         match self.action(rule) {
-            Action::Keep(_) | Action::Lock(_) => format!("{rule_name} keeps it, because it is not known whether it fits ({keys})"),
+            Action::Keep(_) | Action::Lock(_) => format!("{rule_name} keeps it, because it cannot be said whether it fits ({keys})"),
             Action::Delete(_) | Action::Unlock(_) => {
-                format!("{rule_name} leaves it alone, because it is not known whether it fits ({keys})")
+                format!("{rule_name} leaves it alone, because it cannot be said whether it fits ({keys})")
             }
         }
     }

@@ -5,6 +5,7 @@ mod days;
 mod edits;
 mod line;
 mod schedules;
+mod signals;
 mod stops;
 
 use std::collections::BTreeMap;
