@@ -178,7 +178,7 @@ _retaind() {
             return 0
             ;;
         retaind__subcmd__emulate)
-            opts="-h --listen --seed --open --anonymous-pull --admin-password-file --push-age --tls-dir --tls-name --no-blob-redirect --admin-listen --roles --abac --quarantine --max-connections --clock-skew --latency --faults --sku --retry-after --help"
+            opts="-h --listen --seed --open --anonymous-pull --admin-password-file --push-age --tls-dir --tls-name --no-blob-redirect --admin-listen --roles --abac --quarantine --soft-delete --listing-lag --replica-listen --replica-lag --assume --max-connections --clock-skew --latency --faults --sku --retry-after --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -213,6 +213,26 @@ _retaind() {
                     return 0
                     ;;
                 --roles)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --soft-delete)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listing-lag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replica-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replica-lag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assume)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -112,6 +112,11 @@ complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l tls-dir -d '
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l tls-name -d 'A further name for the certificate' -r
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l admin-listen -d 'Serve the admin endpoint here, over plain HTTP: counts, faults, roles, reset; loopback addresses only' -r
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l roles -d 'Who has which roles (the format is in docs/emulator.md); whom it does not name may do everything' -r -F
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l soft-delete -d 'What was deleted can be brought back for this long, e.g. 7d' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l listing-lag -d 'Lists show changes this much later than single items do' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l replica-listen -d 'Serve a replica here, which shows changes later; loopback addresses only' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l replica-lag -d 'How much later the replica shows changes' -r
+complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l assume -d 'Answer an open question about the real registry otherwise than usual, e.g. no-tags=absent (docs/emulator.md lists them)' -r
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l max-connections -d 'How many connections may be open at once' -r
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l clock-skew -d 'How far the registry\'s clock is ahead, e.g. 10m or -10m' -r
 complete -c retaind -n "__fish_retaind_using_subcommand emulate" -l latency -d 'How long every answer takes at least, e.g. 30ms' -r

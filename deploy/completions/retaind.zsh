@@ -168,6 +168,11 @@ _arguments "${_arguments_options[@]}" : \
 '*--tls-name=[A further name for the certificate]:NAME:_default' \
 '--admin-listen=[Serve the admin endpoint here, over plain HTTP\: counts, faults, roles, reset; loopback addresses only]:ADDRESS:_default' \
 '--roles=[Who has which roles (the format is in docs/emulator.md); whom it does not name may do everything]:FILE:_files' \
+'--soft-delete=[What was deleted can be brought back for this long, e.g. 7d]:TIME:_default' \
+'--listing-lag=[Lists show changes this much later than single items do]:TIME:_default' \
+'--replica-listen=[Serve a replica here, which shows changes later; loopback addresses only]:ADDRESS:_default' \
+'--replica-lag=[How much later the replica shows changes]:TIME:_default' \
+'*--assume=[Answer an open question about the real registry otherwise than usual, e.g. no-tags=absent (docs/emulator.md lists them)]:NAME=ANSWER:_default' \
 '--max-connections=[How many connections may be open at once]:COUNT:_default' \
 '--clock-skew=[How far the registry'\''s clock is ahead, e.g. 10m or -10m]:TIME:_default' \
 '--latency=[How long every answer takes at least, e.g. 30ms]:TIME:_default' \
