@@ -14,6 +14,7 @@ mod tree;
 mod shape;
 
 mod check;
+mod defaults;
 mod item;
 mod written;
 mod scalar;
@@ -70,6 +71,21 @@ impl Configuration {
         let configuration = assemble(found, &policies, paths, content_hash, problems)?;
         Ok(Self { test_files, ..configuration })
     }
+}
+
+/// Reads other policies for the registries of a configuration: a folder of files, or one file. Blocks on the disk.
+///
+/// # Errors
+/// Everything that is wrong with any of the files.
+pub fn load_policies(path: &Path, configuration: &Configuration) -> Result<Vec<Policy>, Problems> {
+    let mut problems = Vec::new();
+    let read::Folder { policies, tests: _ } = read::policies(path, &mut problems);
+    let sources: Vec<Source> = policies.into_iter().map(|file| file.source).collect();
+    let registries = || configuration.registries.iter();
+    let hosts = registries().filter_map(|registry| registry.endpoint.host()).map(str::to_owned).collect();
+    let known = resolve::Known { names: registries().map(|registry| registry.name.clone()).collect(), hosts, complete: true };
+    let (resolved, _) = resolve::policies(&sources, &known, &mut problems);
+    Problems::collect(problems).map_or(Ok(resolved), Err)
 }
 
 /// Reads files of policy tests. Blocks on the disk.

@@ -57,6 +57,7 @@ fn section(page: &mut String, shape: &Shape) {
 fn row(shape: &Shape, key: &Key) -> String {
     let absent = match key.presence {
         Presence::Required => "error".to_owned(),
+        Presence::Inherited => "`defaults`, or an error".to_owned(),
         Presence::Default(default) => format!("`{default}`"),
         Presence::Optional if shape.one_of.contains(&key.name) || shape.any_of.contains(&key.name) => "see above".to_owned(),
         Presence::Optional => "–".to_owned(),

@@ -12,6 +12,7 @@ mod estate;
 mod examples;
 mod laws;
 mod leash;
+mod lookahead;
 mod metrics;
 mod oracle;
 mod policy_tests;

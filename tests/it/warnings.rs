@@ -41,7 +41,10 @@ fn rules_that_choose_nothing() {
 - { name: empty, delete: { tags: { semver: ">=2.0.0, <1.0.0" }, older_than: 14d } }
 - { name: same, delete: { tags: { regex: ['a+'], except: ['a+'] }, older_than: 14d } }"#,
     );
-    said(&text, &[], expect![[r#"
+    said(
+        &text,
+        &[],
+        expect![[r#"
         ci.yaml:7:60: warning[never-matches]: "demo-1" chooses nothing: `except` has "demo-*", which takes all of it out again
           |
         7 | …, delete: { tags: { glob: ["pr-*", "demo-1"], except: ["demo-*"] }, ol…
@@ -63,7 +66,8 @@ fn rules_that_choose_nothing() {
           = at policies[0].rules[2].delete.tags.regex[0]
           = hint: leave it out, or narrow what takes it away
 
-        3 warnings in 1 file"#]]);
+        3 warnings in 1 file"#]],
+    );
 }
 
 #[test]
@@ -73,7 +77,10 @@ fn deletes_that_a_keep_covers() {
 - { name: everything, keep: { tags: { glob: ["*"] } } }
 - { name: dangling, delete: { untagged: true, older_than: 7d } }"#,
     );
-    said(&text, &[], expect![[r#"
+    said(
+        &text,
+        &[],
+        expect![[r#"
         ci.yaml:7:32: warning[covered-delete]: rule pull-requests deletes nothing: all that it chooses is kept by rule everything
           |
         7 |       - { name: pull-requests, delete: { tags: { glob: ["pr-*"] }, olde…
@@ -81,7 +88,8 @@ fn deletes_that_a_keep_covers() {
           = at policies[0].rules[0].delete
           = hint: keep wins, whatever the order; everything is at ci.yaml:8
 
-        1 warning in 1 file"#]]);
+        1 warning in 1 file"#]],
+    );
 }
 
 #[test]
@@ -90,7 +98,10 @@ fn keeps_that_protect_nothing_and_counts_that_can_be_flooded() {
         r#"- { name: nightly, delete: { tags: { glob: ["nightly-*"] }, except_last: 7 } }
 - { name: golden, keep: { tags: { glob: ["golden-*"] } } }"#,
     );
-    said(&text, &[], expect![[r#"
+    said(
+        &text,
+        &[],
+        expect![[r#"
         ci.yaml:7:80: warning[keep-flooding]: whoever may push can have images deleted: enough pushes move every other one out of the count
           |
         7 | …lob: ["nightly-*"] }, except_last: 7 } }
@@ -107,7 +118,8 @@ fn keeps_that_protect_nothing_and_counts_that_can_be_flooded() {
           = hint: what no rule condemns stays anyway; look for a typing error, or leave
                   the rule out
 
-        2 warnings in 1 file"#]]);
+        2 warnings in 1 file"#]],
+    );
 }
 
 #[test]
@@ -117,7 +129,10 @@ fn locks_that_meet() {
 - { name: open, unlock: { tags: { glob: ["prod-old-*"] }, can_delete: true } }
 - { name: other, unlock: { tags: { glob: ["prod-old-*"] }, can_read: true } }"#,
     );
-    said(&text, &[], expect![[r#"
+    said(
+        &text,
+        &[],
+        expect![[r#"
         ci.yaml:8:23: warning[lock-meets-unlock]: rule open opens nothing that rule close locks: where they meet, lock wins
           |
         8 |       - { name: open, unlock: { tags: { glob: ["prod-old-*"] }, can_del…
@@ -126,7 +141,8 @@ fn locks_that_meet() {
           = hint: take the tags of one out of the other with `except`; close is at
                   ci.yaml:7
 
-        1 warning in 1 file"#]]);
+        1 warning in 1 file"#]],
+    );
 }
 
 /// Two policies; the second is written by what differs.
@@ -140,7 +156,10 @@ fn policies(include: &str, exclude: &str, schedule: &str, mode: &str) -> String 
 
 #[test]
 fn policies_that_delete_in_the_same_repositories() {
-    said(&policies("team-a/*", "none", "0 * * * *", "enforce"), &[], expect![[r#"
+    said(
+        &policies("team-a/*", "none", "0 * * * *", "enforce"),
+        &[],
+        expect![[r#"
         ci.yaml:4:41: warning[same-minute]: policies a and b begin in the same minute on the same repositories, such as 2026-01-02T00:00:00Z
           |
         4 | … name: b, mode: enforce, schedule: "0 * * * *", repositories: { includ…
@@ -157,7 +176,8 @@ fn policies_that_delete_in_the_same_repositories() {
           = hint: each has limits of its own, so that both together may delete twice as
                   much; join them, or use `exclude`; a is at ci.yaml:3
 
-        2 warnings in 1 file"#]]);
+        2 warnings in 1 file"#]],
+    );
     for (include, exclude, schedule, mode, expected) in [
         ("team-a/*", "none", "5 * * * *", "enforce", vec!["shared-repositories"]),
         ("libs/zlib", "none", "5 * * * *", "enforce", vec!["shared-repositories"]),
@@ -207,7 +227,10 @@ const MINIMAL: &str = r#"- { name: pull-requests, delete: { tags: { glob: ["pr-*
 
 #[test]
 fn what_matches_nothing_in_the_registry() {
-    said(&rules(MINIMAL), &[seen(&[("team-a/web", &["pr-1", "1.0"]), ("team-b/web", &["x-demo"])])], expect![[r#"
+    said(
+        &rules(MINIMAL),
+        &[seen(&[("team-a/web", &["pr-1", "1.0"]), ("team-b/web", &["x-demo"])])],
+        expect![[r#"
         ci.yaml:8:24: warning[idle-rule]: rule demos protects nothing today: it matches no tag of the repositories that the policy names
           |
         8 |       - { name: demos, keep: { tags: { glob: ["*-demo"] } } }
@@ -216,8 +239,12 @@ fn what_matches_nothing_in_the_registry() {
           = hint: look for a typing error; a rule for tags that are yet to come is right
                   as it is
 
-        1 warning in 1 file"#]]);
-    said(&rules(MINIMAL), &[seen(&[("teama/web", &["pr-1"])])], expect![[r#"
+        1 warning in 1 file"#]],
+    );
+    said(
+        &rules(MINIMAL),
+        &[seen(&[("teama/web", &["pr-1"])])],
+        expect![[r#"
         ci.yaml:5:31: warning[absent-repository]: "team-a/*" matches no repository of the registry
           |
         5 |     repositories: { include: ["team-a/*"] }
@@ -226,7 +253,8 @@ fn what_matches_nothing_in_the_registry() {
           = hint: look for a typing error: `*` stays within a segment, `**` goes across
                   `/`
 
-        1 warning in 1 file"#]]);
+        1 warning in 1 file"#]],
+    );
     assert_eq!(names(&rules(MINIMAL), &[seen(&[("team-a/web", &["pr-1", "pr-1-demo"])])]), Vec::<&str>::new());
 }
 

@@ -54,7 +54,7 @@ impl<'run> Context<'run> {
 
     fn report(&mut self, item: &Item, complaint: Complaint) {
         if !self.is_full() {
-            self.problems.push(item.problem(self.source, complaint));
+            self.source.report(item.place, &item.path, complaint, self.problems);
         }
     }
 

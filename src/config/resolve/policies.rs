@@ -11,6 +11,7 @@ use crate::config::item::{Item, Object};
 use crate::config::problem::{Complaint, Problem, Source};
 use crate::config::scalar::split_hint;
 use crate::config::shape::POLICIES;
+use crate::config::suggest::nearest;
 use crate::config::written::Written;
 use crate::model::{LockChange, RegistryName};
 use crate::policy::{
@@ -142,10 +143,31 @@ fn time_zone(context: &mut Context<'_>, item: &Item) -> Option<TimeZone> {
     let text = item.as_text()?;
     let zone = TimeZone::get(text).ok();
     if zone.is_none() {
-        let hint = "write an IANA name, such as Europe/Berlin or UTC";
+        let hint = zone_hint(text);
         context.report(item, Complaint::new(format!("{text:?} is not a known time zone")).hint(hint));
     }
     zone
+}
+
+/// What to write for a time zone that is none: the known one that it nearly is, or whose city it names.
+fn zone_hint(text: &str) -> String {
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    let lower: Vec<String> = known.iter().map(|name| name.to_lowercase()).collect();
+    let written = text.to_lowercase();
+    let city = lower.iter().position(|name| name.rsplit('/').next() == Some(&written));
+    let near = || {
+        let near = nearest(&written, lower.iter().map(String::as_str))?;
+        lower.iter().position(|name| name == near)
+    };
+    let is_abbreviation = text.bytes().all(|byte| byte.is_ascii_uppercase());
+    match city.or_else(near).filter(|_| !is_abbreviation).and_then(|place| known.get(place)) {
+        Some(zone) => format!("did you mean `{zone}`?"),
+        None if is_abbreviation => "an abbreviation holds for half a year; write the place, such as Europe/Berlin, or UTC".to_owned(),
+        None if text.contains(|character: char| character.is_ascii_digit()) => {
+            "an offset knows no summer time; write the place, such as Europe/Berlin, or UTC".to_owned()
+        }
+        None => "write an IANA name, such as Europe/Berlin or UTC".to_owned(),
+    }
 }
 
 fn windows(context: &mut Context<'_>, object: &Object) -> Option<Windows> {

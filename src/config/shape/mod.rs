@@ -6,7 +6,7 @@ mod policies;
 mod settings;
 
 pub(super) use cases::TESTS;
-pub(super) use policies::POLICIES;
+pub(super) use policies::{DEFAULTS, POLICIES};
 pub(super) use settings::SETTINGS;
 
 /// The version of the language that this program reads.
@@ -45,6 +45,8 @@ pub(super) struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
     Required,
+    /// Like `Required`, but the file's `defaults` may say it as well.
+    Inherited,
     Optional,
     /// What holds when it is not written, as it would be written.
     Default(&'static str),

@@ -1,6 +1,6 @@
 //! The tables of a policy file.
 
-use super::Presence::{Default, Optional, Required};
+use super::Presence::{Default, Inherited, Optional, Required};
 use super::{Format, Key, Kind, Shape};
 
 /// The most images that a count may name: more is a typing error, and `u32` has room for it.
@@ -32,7 +32,77 @@ pub(in crate::config) static POLICIES: Shape = Shape {
     doc: "A file of policies. A folder of such files is read in name order; their order never matters.",
     keys: &[
         Key { name: "version", kind: Kind::Version, presence: Required, doc: "The version of the policy language.", example: "1" },
+        Key {
+            name: "defaults",
+            kind: Kind::Object(&DEFAULTS),
+            presence: Optional,
+            doc: "What holds for every policy of this file that does not say it itself.",
+            example: "{ mode: dry-run, time_zone: Europe/Berlin }",
+        },
         Key { name: "policies", kind: Kind::Objects(&POLICY), presence: Required, doc: "The policies of this file.", example: "[…]" },
+    ],
+    one_of: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+const REGISTRIES: Key = Key {
+    name: "registries",
+    kind: Kind::Texts(&REGISTRY_GLOB),
+    presence: Optional,
+    doc: "The registries it applies to: names of the settings, or globs on them; may be left out when there is exactly one.",
+    example: "[contoso]",
+};
+const MODE: Key = Key {
+    name: "mode",
+    kind: Kind::Choice(&[("dry-run", "plan and report"), ("enforce", "plan, report and apply")]),
+    presence: Inherited,
+    doc: "Whether its plans are applied; there is no default.",
+    example: "dry-run",
+};
+const SCHEDULE: Key = Key {
+    name: "schedule",
+    kind: Kind::Text(&CRON),
+    presence: Optional,
+    doc: "When it runs: five cron fields, or a nickname such as `@daily`; left out, it runs only when started by hand.",
+    example: "\"0 3 * * *\"",
+};
+const TIME_ZONE_KEY: Key = Key {
+    name: "time_zone",
+    kind: Kind::Text(&TIME_ZONE),
+    presence: Default("UTC"),
+    doc: "The time zone in which the schedule and the windows are read.",
+    example: "Europe/Berlin",
+};
+const BETWEEN: Key = Key {
+    name: "between",
+    kind: Kind::Text(&WINDOW),
+    presence: Optional,
+    doc: "Scheduled runs begin only in this window; what came outside of it is run once when it opens.",
+    example: "22:00-05:00",
+};
+const NOT_DURING: Key = Key {
+    name: "not_during",
+    kind: Kind::Texts(&WINDOW),
+    presence: Optional,
+    doc: "Scheduled runs do not begin in any of these windows; what came there is run once afterwards.",
+    example: "[\"Mon-Fri 08:00-18:00\"]",
+};
+const LIMITS_KEY: Key =
+    Key { name: "limits", kind: Kind::Object(&LIMITS), presence: Optional, doc: "Its brakes.", example: "{ max_deletes: 500 }" };
+
+/// What a file says for all its policies.
+pub(in crate::config) static DEFAULTS: Shape = Shape {
+    name: "defaults",
+    doc: "What holds for every policy of the file that does not say it itself. Limits are taken one by one, windows only for policies with a schedule.",
+    keys: &[
+        REGISTRIES,
+        Key { presence: Optional, ..MODE },
+        SCHEDULE,
+        Key { presence: Optional, ..TIME_ZONE_KEY },
+        BETWEEN,
+        NOT_DURING,
+        LIMITS_KEY,
     ],
     one_of: &[],
     any_of: &[],
@@ -50,48 +120,12 @@ static POLICY: Shape = Shape {
             doc: "Its name in logs, metrics and reports; unique among all files.",
             example: "ci-images",
         },
-        Key {
-            name: "registries",
-            kind: Kind::Texts(&REGISTRY_GLOB),
-            presence: Optional,
-            doc: "The registries it applies to: names of the settings, or globs on them; may be left out when there is exactly one.",
-            example: "[contoso]",
-        },
-        Key {
-            name: "mode",
-            kind: Kind::Choice(&[("dry-run", "plan and report"), ("enforce", "plan, report and apply")]),
-            presence: Required,
-            doc: "Whether its plans are applied; there is no default.",
-            example: "dry-run",
-        },
-        Key {
-            name: "schedule",
-            kind: Kind::Text(&CRON),
-            presence: Optional,
-            doc: "When it runs: five cron fields, or a nickname such as `@daily`; left out, it runs only when started by hand.",
-            example: "\"0 3 * * *\"",
-        },
-        Key {
-            name: "time_zone",
-            kind: Kind::Text(&TIME_ZONE),
-            presence: Default("UTC"),
-            doc: "The time zone in which the schedule and the windows are read.",
-            example: "Europe/Berlin",
-        },
-        Key {
-            name: "between",
-            kind: Kind::Text(&WINDOW),
-            presence: Optional,
-            doc: "Scheduled runs begin only in this window; what came outside of it is run once when it opens.",
-            example: "22:00-05:00",
-        },
-        Key {
-            name: "not_during",
-            kind: Kind::Texts(&WINDOW),
-            presence: Optional,
-            doc: "Scheduled runs do not begin in any of these windows; what came there is run once afterwards.",
-            example: "[\"Mon-Fri 08:00-18:00\"]",
-        },
+        REGISTRIES,
+        MODE,
+        SCHEDULE,
+        TIME_ZONE_KEY,
+        BETWEEN,
+        NOT_DURING,
         Key {
             name: "repositories",
             kind: Kind::Object(&REPOSITORIES),
@@ -102,7 +136,7 @@ static POLICY: Shape = Shape {
         Key {
             name: "rules", kind: Kind::Objects(&RULE), presence: Required, doc: "Its rules; their order never matters.", example: "[…]"
         },
-        Key { name: "limits", kind: Kind::Object(&LIMITS), presence: Optional, doc: "Its brakes.", example: "{ max_deletes: 500 }" },
+        LIMITS_KEY,
     ],
     one_of: &[],
     any_of: &[],

@@ -1,6 +1,7 @@
 //! What was decided and what was done, for people (text, Markdown) and machines (JSON). Pure: reads values, decides nothing.
 
 mod behind;
+mod difference;
 mod explain;
 mod json;
 mod tally;
@@ -15,8 +16,9 @@ use super::guard::Refusal;
 use super::plan::Plan;
 
 pub use behind::{Item, rules_behind};
-pub use explain::explain;
-pub use json::{InvalidDocument, SavedPlan, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
+pub use difference::{Changed, Difference, difference, difference_as_text};
+pub use explain::{explain, outlook};
+pub use json::{InvalidDocument, SavedPlan, difference_to_json, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
 pub use tally::{REFUSAL_CODES, Tally};
 pub use text::{Detail, applied, plan_as_markdown, plan_as_text};
 pub use words::{Context, fold};

@@ -149,7 +149,7 @@ fn along_with(steps: &Steps) -> BTreeMap<Digest, u32> {
 }
 
 /// Why an image stays: the reasons of its manifest, with each tag's own in place of "its tag … stays".
-fn why_it_stays(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -> String {
+pub(super) fn why_it_stays(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -> String {
     let mut why: Vec<String> = Vec::new();
     let several_tags = 1 < context.contents.tags_of(manifest).len();
     for reason in evaluation.manifests.reasons(manifest) {
@@ -171,7 +171,7 @@ fn why_it_stays(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -
 }
 
 /// A delete rule that has its say about something that stays has lost.
-fn stays_because(context: &Context<'_>, reason: Reason) -> String {
+pub(super) fn stays_because(context: &Context<'_>, reason: Reason) -> String {
     if let Reason::DeleteRule(rule) = reason {
         return format!("{} would delete it", context.rule(rule));
     }
@@ -221,7 +221,7 @@ fn kept_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluati
     }
 }
 
-fn sentences(context: &Context<'_>, reasons: &[Reason]) -> String {
+pub(super) fn sentences(context: &Context<'_>, reasons: &[Reason]) -> String {
     let sentences: Vec<String> = reasons.iter().map(|reason| context.sentence(*reason)).collect();
     sentences.join("; ")
 }
@@ -251,7 +251,7 @@ fn age_of(context: &Context<'_>, manifest: u32) -> String {
     }
 }
 
-fn image_line(context: &Context<'_>, manifest: u32) -> String {
+pub(super) fn image_line(context: &Context<'_>, manifest: u32) -> String {
     let item = &context.contents.manifests()[manifest as usize];
     let tags = context.contents.tags_of(manifest);
     let aged = age_of(context, manifest);
