@@ -73,6 +73,9 @@ impl Checker<'_> {
             Kind::Object(shape) => self.object(shape, node, path, anchor),
             Kind::Variants(variants) => self.variant(variants, node, path, anchor),
             Kind::Objects(shape) => self.list(key, node, path, |checker, node, path| checker.object(shape, node, path, node.place)),
+            Kind::TextOrObjects(_, shape) if matches!(node.value, Value::Sequence(_)) => {
+                self.list(key, node, path, |checker, node, path| checker.object(shape, node, path, node.place))
+            }
             Kind::Texts(_) => match node.value {
                 Value::Sequence(_) => self.list(key, node, path, |checker, node, path| checker.scalar(key, node, path)),
                 Value::Null | Value::Mapping(_) => self.wrong(key, node, path),
@@ -89,6 +92,7 @@ impl Checker<'_> {
             | Kind::Bool
             | Kind::Only(_)
             | Kind::Integer { .. }
+            | Kind::TextOrObjects(_, _)
             | Kind::Choice(_) => self.scalar(key, node, path),
         }
     }

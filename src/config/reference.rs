@@ -84,6 +84,7 @@ fn value(kind: &Kind) -> String {
         }
         Kind::Texts(format) => format!("list of {}s", format.name).replace("ys", "ies"),
         Kind::Objects(shape) => format!("list of {}", link(shape)),
+        Kind::TextOrObjects(format, shape) => format!("{}, or list of {}", format.name, link(shape)),
         Kind::Object(shape) => link(shape),
         Kind::Variants(variants) => variants.shapes.iter().map(|shape| link(shape)).collect::<Vec<_>>().join(", "),
     }

@@ -22,6 +22,7 @@ mod schedule;
 mod serve;
 mod stage;
 mod support;
+mod teams;
 mod transport;
 mod warnings;
 mod worlds;

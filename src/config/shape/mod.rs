@@ -77,6 +77,8 @@ pub(super) enum Kind {
     Texts(&'static Format),
     /// A list of objects.
     Objects(&'static Shape),
+    /// A text, or a list of objects.
+    TextOrObjects(&'static Format, &'static Shape),
     /// An object.
     Object(&'static Shape),
     /// An object whose key `kind` says which one.
@@ -185,7 +187,7 @@ impl Kind {
     /// The objects that are written directly as a value of this kind.
     pub(super) fn shapes(&self) -> Vec<&'static Shape> {
         match self {
-            Self::Objects(shape) | Self::Object(shape) => vec![shape],
+            Self::Objects(shape) | Self::Object(shape) | Self::TextOrObjects(_, shape) => vec![shape],
             Self::Variants(variants) => variants.shapes.to_vec(),
             Self::Version
             | Self::Text(_)
@@ -214,6 +216,7 @@ impl Kind {
             Self::Choice(words) => list_or(words.iter().map(|(word, _)| *word)),
             Self::Texts(_) => "a list of texts".to_owned(),
             Self::Objects(_) => "a list".to_owned(),
+            Self::TextOrObjects(_, _) => "a text or a list".to_owned(),
             Self::Object(_) | Self::Variants(_) => "keys and values".to_owned(),
         }
     }

@@ -4,13 +4,13 @@ use super::Presence::{Default, Inherited, Optional, Required};
 use super::{Format, Key, Kind, Shape};
 
 /// The most images that a count may name: more is a typing error, and `u32` has room for it.
-const IMAGES_MAX: u64 = 1_000_000;
+pub(super) const IMAGES_MAX: u64 = 1_000_000;
 /// The most deletions that a run may be allowed.
-const DELETES_MAX: u64 = 10_000_000;
+pub(super) const DELETES_MAX: u64 = 10_000_000;
 
 static NAME: Format = Format { name: "name", pattern: Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$") };
 static REGISTRY_GLOB: Format = Format { name: "glob", pattern: None };
-static REPOSITORY_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:A-Z][^\\s:A-Z]*$") };
+pub(super) static REPOSITORY_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:A-Z][^\\s:A-Z]*$") };
 static TAG_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:/][^\\s:/]*$") };
 static REGEX: Format = Format { name: "regular expression", pattern: None };
 static RANGE: Format = Format { name: "version range", pattern: None };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::model::{Contents, Digest, Gap, Listing, TagName};
+use crate::policy::{Action, Policy};
 
 use super::super::apply::{Applied, Outcome, StepReport};
 use super::super::evaluate::{Evaluation, Reason};
@@ -71,6 +72,17 @@ fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps
         0,
         &format!("{name}: {}, {} of them {}", counted(steps.images, "image", "images"), steps.images_going, going(steps.images_going)),
     );
+    let acting = context.policies[context.acting];
+    let others = context.policies.iter().filter(|other| other.name != acting.name && deletes(other) && deletes(acting));
+    let others: Vec<&str> = others.map(|other| &*other.name).collect();
+    match others.as_slice() {
+        [] => {}
+        [other] => write_line(out, 2, &format!("policy {other} deletes here, too, within limits of its own")),
+        others => {
+            let sentence = format!("policies {} delete here, too, each within limits of its own", others.join(", "));
+            wrapped(out, 2, &sentence.split(' ').map(str::to_owned).collect::<Vec<_>>(), "");
+        }
+    }
     for lock in &steps.locks {
         entry(out, "lock", &lock_line(lock), &lock.cause.to_string());
     }
@@ -88,6 +100,11 @@ fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps
             kept_by_reason(out, context, evaluation);
         }
     }
+}
+
+/// Whether a policy deletes by itself.
+fn deletes(policy: &Policy) -> bool {
+    policy.is_enforced() && policy.rules.iter().any(|rule| matches!(rule.action, Action::Delete(_)))
 }
 
 /// An image that goes, and how many manifests go with it.
