@@ -34,6 +34,10 @@ advisories:
 bench *filter:
     cargo bench --locked {{ filter }}
 
+# Builds the image and runs it without any right; needs root and podman, takes minutes
+image-test:
+    tests/image/test.sh
+
 # A registry in memory, a policy, and every decision explained
 demo:
-    cargo run --locked -- demo
+    cargo run --locked -- demo --once

@@ -58,6 +58,7 @@ fn contents(images: u32) -> Contents {
             updated_at,
             locks: Locks::OPEN,
             size_bytes: 80_000_000,
+            platform: None,
             references: References::None,
             untagged_since: None,
             left_behind_by: None,

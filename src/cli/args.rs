@@ -1,11 +1,14 @@
 //! The arguments of every command. Does not act on them.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::when::When;
+
+use super::emulate::EmulateArguments;
+use crate::model::{Digest, RegistryName, RepositoryName};
+use crate::state::RunId;
 
 /// Where the settings are unless `--config` says otherwise.
 const CONFIG_DEFAULT: &str = "/etc/retaind/retaind.yaml";
@@ -34,6 +37,10 @@ pub(super) enum Command {
     Pause(StateArguments),
     /// Let deleting go on
     Resume(StateArguments),
+    /// Approve a plan that a run reported: of changed policies, over a limit, or of a listing that shrank
+    Approve(ApproveArguments),
+    /// Show what was run, or what was changed and why
+    History(HistoryArguments),
     /// Say why an image stays or goes, and from when on it would go
     Explain(ExplainArguments),
     /// Check the settings and policies
@@ -44,7 +51,7 @@ pub(super) enum Command {
     Inventory(InventoryArguments),
     /// Ask a running daemon whether it is ready; exit code 0 or 1
     Health(HealthArguments),
-    /// Show the main job on an embedded registry
+    /// Show the daemon, or one run, on an embedded registry
     Demo(DemoArguments),
     /// Serve an in-memory imitation of Azure Container Registry
     Emulate(EmulateArguments),
@@ -137,6 +144,52 @@ pub(super) struct StateArguments {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ApproveArguments {
+    /// The plan's hash, as reports, logs and `retaind history` show it
+    #[arg(value_name = "PLAN_HASH")]
+    pub(super) plan: String,
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArguments {
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub(super) config: PathBuf,
+    /// Show changes instead of runs
+    #[arg(long)]
+    pub(super) changes: bool,
+    /// Only changes of this run
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) run: Option<RunId>,
+    /// Only changes in this registry
+    #[arg(long, value_name = "NAME", value_parser = RegistryName::parse)]
+    pub(super) registry: Option<RegistryName>,
+    /// Only changes in this repository
+    #[arg(long, value_name = "NAME", value_parser = RepositoryName::parse)]
+    pub(super) repository: Option<RepositoryName>,
+    /// Only changes of this manifest
+    #[arg(long, value_name = "DIGEST")]
+    pub(super) digest: Option<Digest>,
+    /// So many, the newest first
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub(super) limit: u32,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = HistoryOutput::Text)]
+    pub(super) output: HistoryOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum HistoryOutput {
+    /// For a terminal
+    Text,
+    /// For machines: one document a line
+    Json,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
     /// An image: repository:tag or repository@sha256:…
     #[arg(value_name = "IMAGE")]
@@ -201,37 +254,9 @@ pub(super) struct HealthArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// End when the job is done (it does so in any case)
+    /// Run each policy once, show what it did, and end; without it, the daemon runs until Ctrl-C
     #[arg(long)]
     pub(super) once: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct EmulateArguments {
-    /// Where to listen; loopback addresses only
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5001")]
-    pub(super) listen: SocketAddr,
-    /// Draw this registry first (the format is in docs/emulator.md)
-    #[arg(long, value_name = "FILE")]
-    pub(super) seed: Option<PathBuf>,
-    /// Ask for no token at all
-    #[arg(long)]
-    pub(super) open: bool,
-    /// Let everybody read
-    #[arg(long)]
-    pub(super) anonymous_pull: bool,
-    /// Accept the admin user, whose name is the first label of the host name or `admin`, with the password in this file
-    #[arg(long, value_name = "FILE")]
-    pub(super) admin_password_file: Option<PathBuf>,
-    /// Stamp pushes this far in the past, e.g. 40d, so that they are old enough to be cleaned
-    #[arg(long, value_name = "AGE")]
-    pub(super) push_age: Option<crate::policy::Age>,
-    /// Serve HTTPS, and write the certificate authority to DIR/ca.pem
-    #[arg(long, value_name = "DIR")]
-    pub(super) tls_dir: Option<PathBuf>,
-    /// A further name for the certificate
-    #[arg(long, value_name = "NAME", requires = "tls_dir")]
-    pub(super) tls_name: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::config::{Configuration, Registry, load_policies};
 use crate::model::{Inventory, RepositoryName};
 use crate::pipeline::inventory::{self, Look};
-use crate::pipeline::report::{DecidedRepository, difference, difference_as_text, difference_to_json};
+use crate::pipeline::report::{DecidedRepository, Difference, difference, difference_as_text, difference_to_json, edited_policies};
 use crate::pipeline::{self, decide};
 use crate::policy::Policy;
 use crate::state::State;
@@ -55,7 +55,8 @@ pub(super) async fn diff(edit: &Edit<'_>, pairs: impl Iterator<Item = (&Policy, 
         let after: Vec<_> = new_acting.iter().map(|acting| decide(inventory, &configuration.policies, acting, now)).collect();
         let before: Vec<DecidedRepository<'_>> = before.into_iter().flat_map(|decisions| decisions.repositories).collect();
         let after: Vec<DecidedRepository<'_>> = after.into_iter().flat_map(|decisions| decisions.repositories).collect();
-        let difference = difference((&registry.name, inventory.taken_at, now), &before, &after);
+        let policies = edited_policies(&old_acting, &new_acting);
+        let difference = Difference { policies, ..difference((&registry.name, inventory.taken_at, now), &before, &after) };
         print(&match arguments.output {
             PlanOutput::Json => difference_to_json(&difference),
             PlanOutput::Text => difference_as_text(&difference),

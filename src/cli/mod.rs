@@ -1,6 +1,7 @@
 //! The command line: reads arguments, wires the parts together, prints, and turns the end into an exit code. Decides nothing.
 
 mod apply;
+mod approve;
 mod args;
 mod check;
 mod connect;
@@ -10,6 +11,7 @@ mod diff;
 mod emulate;
 mod explain;
 mod health;
+mod history;
 mod inventory;
 mod open;
 mod pause;
@@ -145,6 +147,8 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
         Command::Run(arguments) => daemon::run(arguments, clock).await,
         Command::Pause(arguments) => pause::pause(arguments),
         Command::Resume(arguments) => pause::resume(arguments),
+        Command::Approve(arguments) => approve::approve(arguments),
+        Command::History(arguments) => history::history(arguments),
         Command::Explain(arguments) => explain::explain(arguments, clock).await,
         Command::Check(arguments) => check::check(arguments, clock).await,
         Command::Test(arguments) => test::test(arguments).await,

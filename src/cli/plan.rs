@@ -51,9 +51,9 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
             paused: configuration.paused,
             clock_difference,
             journal_is_kept: configuration.state.dir.is_some() || configuration.state.volatile,
-            suspended: None,
-            accepted: None,
+            shrunk: decisions.shrunk(),
             findings: decisions.findings(now),
+            ..Circumstances::default()
         };
         if 0 < place && arguments.output != PlanOutput::Json {
             print("\n");

@@ -21,6 +21,9 @@ pub(super) async fn once(arguments: &RunArguments, clock: &Clock) -> Result<End,
     if !state.is_durable() && !configuration.state.volatile && pairs.iter().any(|(policy, _)| policy.is_enforced()) {
         complain("there is no state.dir: nothing will be deleted, because nothing would remember it");
     }
+    for approval in state.take_approvals(clock.now())?.iter().filter(|approval| approval.runs.is_empty()) {
+        complain(&format!("the approved plan {} is none that a run made", approval.plan_hash));
+    }
     let brakes = signals::brakes(open::brakes(&configuration.state));
     let mut end = End::Done;
     for (acting, registry) in pairs {
@@ -42,6 +45,7 @@ pub(super) async fn once(arguments: &RunArguments, clock: &Clock) -> Result<End,
             }
         }
     }
+    state.prune_history(clock.now() - configuration.state.history)?;
     Ok(end)
 }
 

@@ -40,6 +40,7 @@ pub(super) fn check(source: &Source, shape: &'static Shape, problems: &mut Vec<P
         Content::Bad
         | Content::Text(_)
         | Content::Age(_)
+        | Content::Size(_)
         | Content::Integer(_)
         | Content::Bool(_)
         | Content::Word(_)
@@ -88,6 +89,7 @@ impl Checker<'_> {
             | Kind::Text(_)
             | Kind::Lines
             | Kind::Age
+            | Kind::Size
             | Kind::Percent
             | Kind::Bool
             | Kind::Only(_)
@@ -238,21 +240,23 @@ impl Checker<'_> {
         if !shape.one_of.is_empty() && count == 0 {
             self.report(anchor, path, missing_choice(shape, &what, "one of", shape.one_of));
         }
-        for second in shape.one_of.iter().filter(|name| written(name)).skip(1) {
-            let first = shape.one_of.iter().find(|name| written(name)).copied().unwrap_or_default();
-            let item = fields.iter().find(|(field, _)| field == second).map(|(_, item)| item);
-            let message =
-                format!("`{first}` and `{second}` do not go together: {what} has exactly one of {}", list_or(shape.one_of.iter().copied()));
-            let hint = if shape.name == "rule" {
-                "write a rule for each"
-            } else {
-                "keep one of them; rules are ORed, so write a second rule for the other"
-            };
-            let (place, path) = item.map_or((anchor, path), |item| (item.place, &item.path));
-            self.report(place, path, Complaint::new(message).hint(hint));
+        for (names, how_many) in [(shape.one_of, "exactly one"), (shape.at_most_one, "at most one")] {
+            for second in names.iter().filter(|name| written(name)).skip(1) {
+                let first = names.iter().find(|name| written(name)).copied().unwrap_or_default();
+                let item = fields.iter().find(|(field, _)| field == second).map(|(_, item)| item);
+                let list = list_or(names.iter().copied());
+                let message = format!("`{first}` and `{second}` do not go together: {what} has {how_many} of {list}");
+                let hint = if shape.name == "rule" {
+                    "write a rule for each"
+                } else {
+                    "keep one of them; rules are ORed, so write a second rule for the other"
+                };
+                let (place, path) = item.map_or((anchor, path), |item| (item.place, &item.path));
+                self.report(place, path, Complaint::new(message).hint(hint));
+            }
         }
-        if !shape.any_of.is_empty() && !shape.any_of.iter().any(|name| there(name)) {
-            self.report(anchor, path, missing_choice(shape, &what, "at least one of", shape.any_of));
+        for names in shape.any_of.iter().filter(|names| !names.iter().any(|name| there(name))) {
+            self.report(anchor, path, missing_choice(shape, &what, "at least one of", names));
         }
         for (key, needed) in shape.needs {
             let Some((_, item)) = fields.iter().find(|(field, _)| field == key) else { continue };

@@ -2,7 +2,7 @@
 //! What is wrong has been reported and is `Bad` here, so that nothing is reported twice.
 
 use super::problem::{Complaint, Mark, Place, Problem, Source};
-use crate::policy::Age;
+use crate::policy::{Age, Size};
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -20,6 +20,7 @@ pub(super) enum Content {
     Bad,
     Text(String),
     Age(Age),
+    Size(Size),
     Integer(u64),
     Bool(bool),
     /// A word of a `Choice`.
@@ -76,6 +77,10 @@ impl Object {
 
     pub(super) fn age(&self, key: &str) -> Option<Age> {
         if let Content::Age(age) = self.get(key)?.content { Some(age) } else { None }
+    }
+
+    pub(super) fn size(&self, key: &str) -> Option<Size> {
+        if let Content::Size(size) = self.get(key)?.content { Some(size) } else { None }
     }
 
     pub(super) fn integer(&self, key: &str) -> Option<u64> {

@@ -13,6 +13,7 @@ and values of the wrong kind are errors, and all of them are reported at once (`
 - **Text** is text: `1.10`, `no`, `0123` and `null` are not, unless they are in quotes. A text that begins with `*`, `@`, `!` or `%` needs
   quotes, too.
 - **An age** is a number and a unit, `30d`, `12h`, `1w2d`, or ISO 8601, `P30D`. A month has no fixed length: write days.
+- **A size** is a whole number and a unit: `500MB` (kB, MB, GB, TB: powers of 1000), `1GiB` (KiB, MiB, GiB, TiB: powers of 1024).
 - **A list of texts** may be written as one text when there is only one: `semver: \">=1.0.0\"`.
 - **Globs** match the whole name: `*` within a segment, `**` across `/`, `?` one character, `[a-z]` one of, `{a,b}` either. Regular
   expressions match the whole tag as well; write them in single quotes.
@@ -42,8 +43,11 @@ fn section(page: &mut String, shape: &Shape) {
     if !shape.one_of.is_empty() {
         page.push_str(&format!(" Exactly one of {} is written.", list_or(shape.one_of.iter().copied())));
     }
-    if !shape.any_of.is_empty() {
-        page.push_str(&format!(" At least one of {} is written.", list_or(shape.any_of.iter().copied())));
+    if !shape.at_most_one.is_empty() {
+        page.push_str(&format!(" At most one of {} is written.", list_or(shape.at_most_one.iter().copied())));
+    }
+    for names in shape.any_of {
+        page.push_str(&format!(" At least one of {} is written.", list_or(names.iter().copied())));
     }
     for (key, needed) in shape.needs {
         page.push_str(&format!(" `{key}` goes with {}.", list_or(needed.iter().copied())));
@@ -59,7 +63,9 @@ fn row(shape: &Shape, key: &Key) -> String {
         Presence::Required => "error".to_owned(),
         Presence::Inherited => "`defaults`, or an error".to_owned(),
         Presence::Default(default) => format!("`{default}`"),
-        Presence::Optional if shape.one_of.contains(&key.name) || shape.any_of.contains(&key.name) => "see above".to_owned(),
+        Presence::Optional if shape.one_of.contains(&key.name) || shape.any_of.iter().any(|names| names.contains(&key.name)) => {
+            "see above".to_owned()
+        }
         Presence::Optional => "–".to_owned(),
     };
     let cells = [format!("`{}`", key.name), value(&key.kind), absent, key.doc.to_owned(), format!("`{}: {}`", key.name, key.example)];
@@ -73,6 +79,7 @@ fn value(kind: &Kind) -> String {
         Kind::Text(format) => format.name.to_owned(),
         Kind::Lines => "text of several lines".to_owned(),
         Kind::Age => "age".to_owned(),
+        Kind::Size => "size".to_owned(),
         Kind::Percent => "`1%` to `100%`".to_owned(),
         Kind::Bool => "`true` or `false`".to_owned(),
         Kind::Only(value) => format!("`{value}`"),

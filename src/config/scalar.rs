@@ -6,7 +6,7 @@ use super::problem::Complaint;
 use super::shape::{Key, Kind, VERSION};
 use super::suggest::nearest;
 use super::tree::{Node, Value};
-use crate::policy::Age;
+use crate::policy::{Age, Size};
 
 /// Most characters of a value that a message repeats.
 const SHOWN_MAX: usize = 60;
@@ -17,6 +17,7 @@ pub(super) fn read(key: &Key, node: &Node) -> Result<Content, Complaint> {
         (Kind::Text(_) | Kind::Texts(_) | Kind::TextOrObjects(_, _), Value::Text(text)) => text_value(key, text),
         (Kind::Lines, Value::Text(text)) => lines(key, text),
         (Kind::Age, Value::Text(text)) => age(text).map(Content::Age),
+        (Kind::Size, Value::Text(text)) => size(text).map(Content::Size),
         (Kind::Percent, Value::Text(text)) => percent(text).map(Content::Integer),
         (Kind::Bool, Value::Bool(value)) => boolean(node, *value, None).map(Content::Bool),
         (Kind::Only(wanted), Value::Bool(value)) => {
@@ -63,6 +64,7 @@ pub(super) fn wrong_kind(key: &Key, node: &Node) -> Complaint {
         (Kind::Lines, _) => complaint.hint(format!("write `{}: |` and the lines below it, indented", key.name)),
         (Kind::Choice(words), _) => complaint.hint(format!("write {}", meanings(words))),
         (Kind::Age, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}d`", key.name, shown(node))),
+        (Kind::Size, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}MB`", key.name, shown(node))),
         (Kind::Percent, Value::Integer(_)) => complaint.hint(format!("write the sign, such as `{}: {}%`", key.name, shown(node))),
         (Kind::Integer { .. } | Kind::Version, Value::Text(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             complaint.hint(format!("write it without quotes: `{}: {text}`", key.name))
@@ -111,6 +113,10 @@ fn age(text: &str) -> Result<Age, Complaint> {
     text.parse().map_err(|error: crate::policy::InvalidAge| split_hint(&error.to_string()))
 }
 
+fn size(text: &str) -> Result<Size, Complaint> {
+    text.parse().map_err(|error: crate::policy::InvalidSize| split_hint(&error.to_string()))
+}
+
 /// Splits `what is wrong; what to write` into message and hint.
 pub(super) fn split_hint(message: &str) -> Complaint {
     match message.split_once("; ") {
@@ -137,7 +143,7 @@ fn boolean(node: &Node, value: bool, wanted: Option<bool>) -> Result<bool, Compl
 fn wrong_only(key: &Key, wanted: bool) -> Complaint {
     let complaint = Complaint::new(format!("`{}` can only be {wanted} here", key.name));
     match (key.name, wanted) {
-        ("untagged", _) => complaint.hint("leave it out, and choose tags with `tags`"),
+        ("untagged" | "orphaned", _) => complaint.hint("leave it out, and choose tags with `tags`"),
         (_, false) => complaint.hint("a lock rule closes locks; to open them write an `unlock` rule"),
         (_, true) => complaint.hint("an unlock rule opens locks; to close them write a `lock` rule"),
     }

@@ -7,6 +7,9 @@ use super::shape::{Format, Key, Kind, POLICIES, Presence, SETTINGS, Shape, TESTS
 /// Ages as editors check them; the program is stricter (no months, no years, at most a hundred years).
 const AGE_PATTERN: &str = "^([0-9]+[a-z]+)+$|^[Pp][0-9A-Za-z]+$";
 
+/// Sizes as editors check them.
+const SIZE_PATTERN: &str = "^[0-9]+(B|[kKMGT]B|[KMGT]iB)$";
+
 /// The schema of a policy file.
 pub fn policies_schema() -> Value {
     schema(&POLICIES)
@@ -50,8 +53,16 @@ fn object(shape: &Shape) -> Value {
     if !shape.one_of.is_empty() {
         object["oneOf"] = json!(each(shape.one_of));
     }
-    if !shape.any_of.is_empty() {
-        object["anyOf"] = json!(each(shape.any_of));
+    match shape.any_of {
+        [] => {}
+        [names] => object["anyOf"] = json!(each(names)),
+        several => object["allOf"] = several.iter().map(|names| json!({ "anyOf": each(names) })).collect(),
+    }
+    let at_most_one = shape.at_most_one;
+    let pairs = at_most_one.iter().enumerate().flat_map(|(place, one)| at_most_one[place + 1..].iter().map(move |other| [one, other]));
+    let pairs: Vec<Value> = pairs.map(|pair| json!({ "required": pair })).collect();
+    if !pairs.is_empty() {
+        object["not"] = json!({ "anyOf": pairs });
     }
     if !shape.needs.is_empty() {
         let needs = shape.needs.iter().map(|(key, needed)| ((*key).to_owned(), json!({ "anyOf": each(needed) })));
@@ -66,6 +77,7 @@ fn property(key: &Key) -> Value {
         Kind::Text(format) => text(format),
         Kind::Lines => json!({ "type": "string" }),
         Kind::Age => json!({ "type": "string", "pattern": AGE_PATTERN }),
+        Kind::Size => json!({ "type": "string", "pattern": SIZE_PATTERN }),
         Kind::Percent => json!({ "type": "string", "pattern": "^(100|[1-9][0-9]?)%$" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Only(value) => json!({ "const": value }),

@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
+
 use crate::model::RegistryName;
 use crate::policy::Policy;
 
@@ -118,12 +120,26 @@ impl Default for Throttle {
 }
 
 /// What is remembered between runs, and where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateSettings {
     /// None: in memory.
     pub dir: Option<PathBuf>,
     /// Says that in memory is meant, so that `enforce` may delete without a folder.
     pub volatile: bool,
+    /// How long runs and their changes are remembered.
+    pub history: SignedDuration,
+}
+
+impl StateSettings {
+    /// The shortest history that may be set: twice as long as a saved plan or an approval is good for.
+    pub const HISTORY_MIN: SignedDuration = SignedDuration::from_hours(48);
+}
+
+impl Default for StateSettings {
+    /// A year and a month, so that "this time last year" can be answered.
+    fn default() -> Self {
+        Self { dir: None, volatile: false, history: SignedDuration::from_hours(400 * 24) }
+    }
 }
 
 /// Health and metrics over HTTP.

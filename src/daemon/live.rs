@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,12 +19,17 @@ use crate::pipeline::apply::{Brakes, pause_file};
 use crate::pipeline::guard::Circumstances;
 use crate::policy::{Policy, Schedule};
 use crate::serve::{ConfigurationStatus, LastRun, PolicyStatus, RegistryStatus, Status};
-use crate::state::{State, StateError};
+use crate::state::{Approval, State, StateError};
 use crate::telemetry::{Finished, Loaded, LoadedPolicy, Metrics, RunEnd, SeriesKey, SkipReason};
 
 use super::run::{self, Begun, Ended};
 use super::schedule::{Job, decide, next_start};
 use super::{Connect, HEARTBEAT, Reloaded, Running};
+
+/// So many intervals between runs are looked at for the longest: a month of a daily schedule, microseconds of work.
+const INTERVALS: usize = 31;
+/// How often the history is shortened.
+const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) struct Live {
     configuration: Arc<Configuration>,
@@ -42,6 +47,8 @@ pub(super) struct Live {
     running: Running,
     known: BTreeMap<SeriesKey, Known>,
     loaded_at: Timestamp,
+    /// When the history was last shortened.
+    forgot_at: Option<Timestamp>,
     /// Why the files as they are now are not in use.
     problem: Option<String>,
     /// Told when a client has signed in, or could not.
@@ -87,6 +94,7 @@ impl Live {
             clients: BTreeMap::new(),
             running: BTreeMap::new(),
             known: BTreeMap::new(),
+            forgot_at: None,
             problem: None,
             signed_in: Arc::default(),
         }
@@ -105,6 +113,8 @@ impl Live {
     /// Starts what is due and returns how long nothing else is.
     pub(super) fn start_what_is_due(&mut self) -> Duration {
         let now = self.clock.now();
+        self.start_what_is_approved(now);
+        self.forget_old_history(now);
         let (decision, by_name) = self.decide(now);
         for start in &decision.start {
             if let Some(key) = by_name.get(&start.policy) {
@@ -115,6 +125,40 @@ impl Live {
         self.publish();
         let wake_at = decision.wake_at.map(|at| at.duration_since(now));
         wake_at.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(HEARTBEAT)
+    }
+
+    /// What a person approved is applied at once.
+    fn start_what_is_approved(&mut self, now: Timestamp) {
+        let approvals = self.state.take_approvals(now).unwrap_or_else(|error| {
+            warn!("approvals cannot be taken up: {error}");
+            Vec::new()
+        });
+        for Approval { plan_hash, runs } in approvals {
+            if runs.is_empty() {
+                warn!(plan = %plan_hash, "an approved plan is none that a run made");
+            }
+            for (policy, registry) in runs {
+                let key = SeriesKey { policy: policy.into(), registry };
+                info!(policy = %key.policy, registry = %key.registry, plan = %plan_hash, "plan approved");
+                if self.known.contains_key(&key) && !self.running.contains_key(&key) {
+                    self.begin(key, now);
+                }
+            }
+        }
+    }
+
+    /// Once a day, beside everything else: a large history takes seconds.
+    fn forget_old_history(&mut self, now: Timestamp) {
+        if self.forgot_at.is_some_and(|at| now.duration_since(at) < FORGET_EVERY) {
+            return;
+        }
+        self.forgot_at = Some(now);
+        let (state, before) = (self.state.clone(), now - self.configuration.state.history);
+        self.tasks.spawn_blocking(move || match state.prune_history(before) {
+            Ok(0) => {}
+            Ok(runs) => info!(runs, "forgot the runs from before {before:.0}"),
+            Err(error) => warn!("the history cannot be shortened: {error}"),
+        });
     }
 
     fn decide(&self, now: Timestamp) -> (super::schedule::Decision, BTreeMap<Arc<str>, SeriesKey>) {
@@ -281,10 +325,7 @@ impl Live {
 
     fn loaded(&self, key: &SeriesKey) -> Option<LoadedPolicy> {
         let policy = self.policy(key)?;
-        let interval = policy.schedule.as_ref().and_then(|schedule| {
-            let first = schedule.next(self.loaded_at)?;
-            Duration::try_from(schedule.next(first)?.duration_since(first)).ok()
-        });
+        let interval = policy.schedule.as_ref().and_then(|schedule| longest_interval(schedule, self.loaded_at));
         Some(LoadedPolicy { key: key.clone(), mode: policy.mode, interval })
     }
 
@@ -376,6 +417,14 @@ impl Live {
         };
         format!("{} policies, {} running{held}", self.known.len(), self.running.len())
     }
+}
+
+/// The longest of the next [`INTERVALS`] times between two runs: on a schedule for working days a weekend is no delay.
+fn longest_interval(schedule: &Schedule, after: Timestamp) -> Option<Duration> {
+    let times = std::iter::successors(schedule.next(after), |time| schedule.next(*time)).take(INTERVALS + 1);
+    let times: Vec<Timestamp> = times.collect();
+    let longest = times.windows(2).map(|pair| pair[1].duration_since(pair[0])).max()?;
+    Duration::try_from(longest).ok()
 }
 
 /// Asks for something small, so that a wrong credential is told at the start and not with the first run at night.

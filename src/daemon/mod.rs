@@ -10,12 +10,13 @@ pub mod schedule;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
@@ -35,7 +36,7 @@ use run::Ended;
 /// The longest the scheduler sleeps: its heartbeat, and how soon a clock that was set is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// A scheduler that has not been awake for so long is stuck: restarting the process is then the best that can be done.
-const HEARTBEAT_OLD: SignedDuration = SignedDuration::from_secs(30);
+const HEARTBEAT_OLD: Duration = Duration::from_secs(30);
 /// How often the files are looked at: a ConfigMap edit takes the kubelet a minute anyway.
 const RELOAD_EVERY: Duration = Duration::from_secs(5);
 /// How long requests on their way may take once the daemon is to stop. What is cut off then is read by the next process.
@@ -78,9 +79,9 @@ pub async fn run(daemon: Daemon, orders: Orders) {
     let Orders { stop, reload } = orders;
     let metrics = Arc::new(Metrics::new(&Build::THIS));
     let (status, shown) = watch::channel(Status::starting(Build::THIS, clock.now()));
-    let heartbeat = Arc::new(AtomicI64::new(clock.now().as_second()));
+    let heartbeat = Heartbeat::new();
     let serving = CancellationToken::new();
-    let server = tokio::spawn(serve::serve(listener, server_state(&metrics, shown, &heartbeat, &clock), serving.clone().cancelled_owned()));
+    let server = tokio::spawn(serve::serve(listener, server_state(&metrics, shown, heartbeat.clone()), serving.clone().cancelled_owned()));
 
     let (reloads, mut reloaded) = mpsc::channel(1);
     let tasks = TaskTracker::new();
@@ -103,7 +104,7 @@ pub async fn run(daemon: Daemon, orders: Orders) {
     notify::ready(&live.summary());
     info!("ready: {}", live.summary());
     while !stop.is_cancelled() {
-        heartbeat.store(clock.now().as_second(), Ordering::Relaxed);
+        heartbeat.beat();
         notify::alive(&live.summary());
         let sleep = live.start_what_is_due();
         tokio::select! {
@@ -136,14 +137,34 @@ pub async fn run(daemon: Daemon, orders: Orders) {
     info!("stopped");
 }
 
-fn server_state(metrics: &Arc<Metrics>, status: watch::Receiver<Status>, heartbeat: &Arc<AtomicI64>, clock: &Clock) -> Arc<ServerState> {
-    let (heartbeat, clock) = (Arc::clone(heartbeat), clock.clone());
+fn server_state(metrics: &Arc<Metrics>, status: watch::Receiver<Status>, heartbeat: Heartbeat) -> Arc<ServerState> {
     let alive = move || {
-        let last = Timestamp::from_second(heartbeat.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH);
-        let silent = clock.now().duration_since(last);
-        if silent < HEARTBEAT_OLD { Ok(()) } else { Err(format!("the scheduler has not been awake for {silent:#}")) }
+        let silent = heartbeat.silent_for();
+        if silent < HEARTBEAT_OLD { Ok(()) } else { Err(format!("the scheduler has not been awake for {} s", silent.as_secs())) }
     };
     Arc::new(ServerState { metrics: Arc::clone(metrics), status, alive: Box::new(alive) })
+}
+
+/// When the scheduler was last awake, by a clock that nobody sets: one that is put forward by an hour must not look like an hour of
+/// silence.
+#[derive(Clone)]
+struct Heartbeat {
+    began: Instant,
+    last_after_ms: Arc<AtomicU64>,
+}
+
+impl Heartbeat {
+    fn new() -> Self {
+        Self { began: Instant::now(), last_after_ms: Arc::default() }
+    }
+
+    fn beat(&self) {
+        self.last_after_ms.store(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn silent_for(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.last_after_ms.load(Ordering::Relaxed)))
+    }
 }
 
 /// The brakes of every run that is under way.

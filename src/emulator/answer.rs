@@ -10,10 +10,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::digest::Digest;
+use super::throttle::REMAINING_CALLS;
 use super::world::Refusal;
 
 /// Bodies beyond this are sent without a length: the server's buffer is that long.
 const CHUNKED_FROM_BYTES: usize = 2048;
+
+/// The calls a second that the token service has left where nobody counts: what most recordings show.
+const UNCOUNTED: &str = "166.65";
 
 const JSON: &str = "application/json; charset=utf-8";
 
@@ -35,6 +39,8 @@ pub(crate) enum Origin {
     /// The registry before any operation, on paths that it does not know.
     Router,
     TokenService,
+    /// The storage behind the registry.
+    Storage,
     /// The emulator itself, on paths that no registry has.
     Emulator,
 }
@@ -117,6 +123,7 @@ impl Answer {
         let Self { status, headers, body, sized, origin } = self;
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
+        let is_counted = headers.iter().any(|(name, _)| *name == REMAINING_CALLS);
         let map = response.headers_mut();
         map.extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
         let mut stamp = |name: &'static str, value: &str| {
@@ -125,7 +132,7 @@ impl Answer {
             }
         };
         stamp("date", date);
-        stamp("server", "AzureContainerRegistry");
+        stamp("server", if origin == Origin::Storage { "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0" } else { "AzureContainerRegistry" });
         let transport_security = "max-age=31536000; includeSubDomains";
         match origin {
             Origin::Registry | Origin::Router => {
@@ -143,8 +150,11 @@ impl Answer {
             Origin::TokenService => {
                 stamp("strict-transport-security", transport_security);
                 stamp("x-ms-correlation-request-id", correlation);
-                stamp("x-ms-ratelimit-remaining-calls-per-second", "166.65");
+                if !is_counted && status != StatusCode::TOO_MANY_REQUESTS {
+                    stamp("x-ms-ratelimit-remaining-calls-per-second", UNCOUNTED);
+                }
             }
+            Origin::Storage => stamp("x-ms-version", "2016-05-31"),
             Origin::Emulator => {}
         }
         let chunked = !sized && (CHUNKED_FROM_BYTES < body.len() || origin == Origin::TokenService);

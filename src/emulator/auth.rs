@@ -1,5 +1,7 @@
 //! Who asks, what they may do, and what a request that may not is told. Checks no Entra signature: anyone may be anyone here.
 
+use std::collections::BTreeSet;
+
 use ::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
@@ -8,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
+use super::roles::{self, Grant};
 use super::route::Need;
 use super::token::{self, Claims};
 use super::{Call, Emulator};
@@ -27,19 +30,68 @@ pub struct Permissions {
     pub metadata_read: bool,
     /// Scope action `metadata_write`.
     pub metadata_write: bool,
+    /// Scope action `deleted_read`: list what was deleted softly.
+    pub deleted_read: bool,
+    /// Scope action `deleted_restore`: bring it back.
+    pub deleted_restore: bool,
+    /// Pull what is in quarantine.
+    pub quarantine_read: bool,
 }
 
 impl Permissions {
     /// Everything.
-    pub const ALL: Self = Self { catalog: true, pull: true, push: true, delete: true, metadata_read: true, metadata_write: true };
+    pub const ALL: Self = Self {
+        catalog: true,
+        pull: true,
+        push: true,
+        delete: true,
+        metadata_read: true,
+        metadata_write: true,
+        deleted_read: true,
+        deleted_restore: true,
+        quarantine_read: true,
+    };
     /// What AcrPull gives, and what anonymous pull gives to everyone.
-    pub const READ: Self = Self { push: false, delete: false, metadata_write: false, ..Self::ALL };
+    pub const READ: Self = Self { catalog: true, pull: true, metadata_read: true, ..Self::NONE };
     /// Nothing.
-    pub const NONE: Self = Self { catalog: false, pull: false, push: false, delete: false, metadata_read: false, metadata_write: false };
+    pub const NONE: Self = Self {
+        catalog: false,
+        pull: false,
+        push: false,
+        delete: false,
+        metadata_read: false,
+        metadata_write: false,
+        deleted_read: false,
+        deleted_restore: false,
+        quarantine_read: false,
+    };
+    /// What [`Permissions::add`] knows.
+    pub(crate) const NAMES: [&str; 9] =
+        ["catalog", "pull", "push", "delete", "metadata_read", "metadata_write", "deleted_read", "deleted_restore", "quarantine_read"];
+
+    /// Adds a right by its name; `false` when there is none of that name.
+    pub(crate) fn add(&mut self, name: &str) -> bool {
+        let right = match name {
+            "catalog" => &mut self.catalog,
+            "pull" => &mut self.pull,
+            "push" => &mut self.push,
+            "delete" => &mut self.delete,
+            "metadata_read" => &mut self.metadata_read,
+            "metadata_write" => &mut self.metadata_write,
+            "deleted_read" => &mut self.deleted_read,
+            "deleted_restore" => &mut self.deleted_restore,
+            "quarantine_read" => &mut self.quarantine_read,
+            _ => return false,
+        };
+        *right = true;
+        true
+    }
 
     fn allow(self, resource: &str, action: &str) -> bool {
         match (resource, action) {
             ("registry", "*") => self.catalog,
+            ("registry" | "repository", "deleted_read") => self.deleted_read,
+            ("repository", "deleted_restore") => self.deleted_restore,
             ("repository", "pull") => self.pull,
             ("repository", "push") => self.push,
             ("repository", "delete") => self.delete,
@@ -49,16 +101,18 @@ impl Permissions {
         }
     }
 
-    /// As the `permissions` claim of a refresh token lists them.
-    fn actions(self) -> Vec<&'static str> {
+    /// As the `permissions` claim of a refresh token lists them, with their places in that list.
+    fn actions(self) -> Vec<(usize, &'static str)> {
         let names = [
             (self.pull, "read"),
             (self.push, "write"),
             (self.delete, "delete"),
             (self.metadata_read, "metadata/read"),
             (self.metadata_write, "metadata/write"),
+            (self.deleted_read, "deleted/read"),
+            (self.deleted_restore, "deleted/restore/action"),
         ];
-        names.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect()
+        names.into_iter().enumerate().filter(|(_, (has, _))| *has).map(|(place, (_, name))| (place, name)).collect()
     }
 }
 
@@ -79,17 +133,29 @@ pub struct Credential {
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
     pub(crate) subject: String,
-    pub(crate) permissions: Permissions,
-    pub(crate) repositories: Option<Vec<String>>,
+    pub(crate) grants: Vec<Grant>,
+    /// An Entra identity of a registry that authorises by repository: names with a star mean nothing for it.
+    by_repository: bool,
 }
 
 impl Principal {
+    fn new(subject: &str, permissions: Permissions, repositories: Option<Vec<String>>) -> Self {
+        Self { subject: subject.to_owned(), grants: vec![Grant { permissions, repositories }], by_repository: false }
+    }
+
     pub(crate) fn allow(&self, resource: &str, name: &str, action: &str) -> bool {
-        let in_scope_map = match &self.repositories {
-            None => true,
-            Some(patterns) => resource == "repository" && patterns.iter().any(|pattern| matches(pattern, name)),
-        };
-        in_scope_map && self.permissions.allow(resource, action)
+        self.grants.iter().any(|grant| {
+            let is_there = match &grant.repositories {
+                None => true,
+                Some(patterns) => resource == "repository" && patterns.iter().any(|pattern| matches(pattern, name)),
+            };
+            is_there && grant.permissions.allow(resource, action)
+        })
+    }
+
+    /// Whether anything at all may be done.
+    fn has_role(&self) -> bool {
+        self.grants.iter().any(|grant| grant.permissions != Permissions::NONE)
     }
 
     /// Of the scopes asked for, what is allowed, as the `access` claim of an access token. Asking for more is no error.
@@ -97,7 +163,10 @@ impl Principal {
         let entries = scopes.iter().filter_map(|scope| {
             let (resource, rest) = scope.split_once(':')?;
             let (name, actions) = rest.rsplit_once(':')?;
-            let all = ["pull", "push", "delete", "metadata_read", "metadata_write"];
+            if self.by_repository && resource == "repository" && name.contains('*') {
+                return None;
+            }
+            let all = ["pull", "push", "delete", "metadata_read", "metadata_write", "deleted_read", "deleted_restore"];
             let asked: Vec<&str> = if resource == "repository" && actions == "*" { all.to_vec() } else { actions.split(',').collect() };
             let granted: Vec<&str> = asked.into_iter().filter(|action| self.allow(resource, name, action)).collect();
             (!granted.is_empty()).then(|| json!({"Type": resource, "Name": name, "Actions": granted}))
@@ -138,12 +207,34 @@ impl Emulator {
             return Entra::Refused;
         }
         let principal = self.identity(subject);
-        if principal.permissions == Permissions::NONE { Entra::NoRole } else { Entra::Known(principal) }
+        if principal.has_role() { Entra::Known(principal) } else { Entra::NoRole }
     }
 
     fn identity(&self, subject: &str) -> Principal {
-        let permissions = self.options().identities.get(subject).copied().unwrap_or(self.options().identity_default);
-        Principal { subject: subject.to_owned(), permissions, repositories: None }
+        let state = self.lock();
+        let by_repository = state.by_repository;
+        let assigned = state.assignments.get(subject).or_else(|| {
+            // Whom the options name, they tell; the roles of everybody else are for those whom nothing names.
+            let named = self.options().identities.contains_key(subject);
+            state.assignments.get(roles::DEFAULT).filter(|_| !named)
+        });
+        let grants = match assigned {
+            Some(assignments) => assignments.iter().map(|assignment| assignment.grant(by_repository)).collect(),
+            None => {
+                let permissions = self.options().identities.get(subject).copied().unwrap_or(self.options().identity_default);
+                vec![Grant { permissions, repositories: None }]
+            }
+        };
+        Principal { subject: subject.to_owned(), grants, by_repository }
+    }
+
+    /// Whether somebody may pull what is in quarantine.
+    pub(crate) fn may_read_quarantine(&self, identity: &str) -> bool {
+        match self.options().credentials.iter().find(|known| known.user == identity) {
+            Some(credential) => credential.permissions.quarantine_read,
+            None if identity == EVERYBODY => false,
+            None => self.identity(identity).grants.iter().any(|grant| grant.permissions.quarantine_read),
+        }
     }
 
     /// Who shows a refresh token, or `None` when it is not a good one.
@@ -159,36 +250,40 @@ impl Emulator {
     /// Who gives this user and password. No user at all is everyone, where the registry allows that.
     pub(crate) fn known(&self, user: &str, password: &str, login_server: &str) -> Option<Principal> {
         if user.is_empty() && password.is_empty() {
-            let subject = "anonymous".to_owned();
-            return self.options().anonymous_pull.then_some(Principal { subject, permissions: Permissions::READ, repositories: None });
+            return self.options().anonymous_pull.then(|| Principal::new(EVERYBODY, Permissions::READ, None));
         }
         if user == REFRESH_TOKEN_USER {
             return self.refreshed(password, login_server);
         }
         let credential = self.options().credentials.iter().find(|known| known.user == user && known.password == password)?;
         let Credential { user, permissions, repositories, .. } = credential.clone();
-        Some(Principal { subject: user, permissions, repositories })
+        Some(Principal::new(&user, permissions, repositories))
     }
 
     /// The claims that a refresh token of this principal carries besides those of every token.
     pub(crate) fn refresh_claims(principal: &Principal, tenant: Option<&str>) -> Value {
-        json!({
-            "appid": principal.subject,
-            "tenant": tenant.unwrap_or("00000000-0000-0000-0000-000000000000"),
-            "permissions": {"Actions": principal.permissions.actions(), "NotActions": null},
-        })
+        let tenant = tenant.unwrap_or("00000000-0000-0000-0000-000000000000");
+        if principal.by_repository {
+            return json!({"appid": principal.subject, "tenant": tenant, "aad_identity": principal.subject});
+        }
+        let everywhere = principal.grants.iter().filter(|grant| grant.repositories.is_none());
+        let actions: BTreeSet<(usize, &str)> = everywhere.flat_map(|grant| grant.permissions.actions()).collect();
+        let actions: Vec<&str> = actions.into_iter().map(|(_, name)| name).collect();
+        json!({"appid": principal.subject, "tenant": tenant, "permissions": {"Actions": actions, "NotActions": null}})
     }
 
-    /// Lets the request pass, or says what to answer.
-    pub(crate) fn authorize(&self, call: &Call, need: Option<&Need>) -> Result<(), Answer> {
+    /// Lets the request pass and says whose it is, or says what to answer.
+    pub(crate) fn authorize(&self, call: &Call, need: Option<&Need>) -> Result<String, Answer> {
         if !self.options().require_auth {
-            return Ok(());
+            return Ok(EVERYBODY.to_owned());
         }
         let reason = match authorization(&call.headers) {
             Authorization::None => None,
             Authorization::Bearer(token) => match self.verify(&token, &call.login_server, "access_token") {
                 None => Some("invalid_token"),
-                Some(claims) if need.is_none_or(|need| satisfied(need, |action| granted(&claims, need, action))) => return Ok(()),
+                Some(claims) if need.is_none_or(|need| satisfied(need, |action| granted(&claims, need, action))) => {
+                    return Ok(claims.get("sub").and_then(Value::as_str).unwrap_or(EVERYBODY).to_owned());
+                }
                 Some(_) => Some("insufficient_scope"),
             },
             Authorization::Basic(user, password) => match self.known(&user, &password, &call.login_server) {
@@ -197,13 +292,16 @@ impl Emulator {
                     Some(need) if !satisfied(need, |action| principal.allow(need.resource, &need.name, action)) => {
                         Some("insufficient_scope")
                     }
-                    _ => return Ok(()),
+                    _ => return Ok(principal.subject),
                 },
             },
         };
         Err(challenge(call, need, reason))
     }
 }
+
+/// Those who say nothing about themselves are one identity.
+const EVERYBODY: &str = "anonymous";
 
 /// The user name under which a refresh token goes as a password.
 const REFRESH_TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";

@@ -11,7 +11,7 @@ use super::digest::Digest;
 use super::metadata::linked;
 use super::route::Reference;
 use super::wire::{Referrer, Referrers};
-use super::world::{Refusal, Repository};
+use super::world::{Quarantine, Refusal, Repository};
 use super::{Call, Emulator};
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -26,11 +26,12 @@ impl Emulator {
                 let message = "A manifest can only be deleted by digest.";
                 Err(Answer::error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message))
             }
-            _ => self.get_manifest(name, reference),
+            _ => self.get_manifest(call, name, reference),
         }
     }
 
-    fn get_manifest(&self, name: &str, reference: &Reference) -> Result<Answer, Answer> {
+    fn get_manifest(&self, call: &Call, name: &str, reference: &Reference) -> Result<Answer, Answer> {
+        let sees_all = self.may_read_quarantine(&call.identity);
         let mut state = self.lock();
         let unknown = |_| manifest_unknown(name, reference);
         let repository = state.world.repository_mut(name).map_err(unknown)?;
@@ -42,6 +43,12 @@ impl Emulator {
             }
         };
         let manifest = repository.live_manifest(digest).map_err(unknown)?;
+        if !sees_all && repository.is_withheld(digest) {
+            return Err(match reference {
+                Reference::Tag(_) => unknown(Refusal::ManifestUnknown),
+                Reference::Digest(_) => Answer::refused(&Refusal::Locked, name),
+            });
+        }
         if !tag_readable || !manifest.locks.read || !repository.locks.read {
             return Err(Answer::refused(&Refusal::Locked, name));
         }
@@ -76,7 +83,8 @@ impl Emulator {
         if !repository.allows_push(tag) {
             return Err(refused(Refusal::Locked));
         }
-        let manifest = repository.accept(call.body.clone(), content_type, pushed).map_err(refused)?;
+        let mut manifest = repository.accept(call.body.clone(), content_type, pushed).map_err(refused)?;
+        manifest.quarantine = self.options().quarantine.then_some(Quarantine::Quarantined);
         let subject = manifest.body.subject();
         repository.insert_manifest(digest, manifest);
         if let Some(tag) = tag {
@@ -122,13 +130,16 @@ impl Emulator {
             return repository.remove_blob(digest).map(|()| Answer::empty(StatusCode::ACCEPTED)).map_err(refused);
         }
         let bytes = repository.blob(digest).map_err(refused)?;
+        if self.options().blob_redirect {
+            return Ok(self.send_to_storage(call, name, digest));
+        }
         let range = call.headers.get(RANGE).and_then(|range| range.to_str().ok()).filter(|_| call.method == Method::GET);
         Ok(part(bytes, range).with_digest(digest).with(ACCEPT_RANGES, "bytes"))
     }
 }
 
 /// A blob, or the one part of it that `bytes=0-99` or `bytes=100-` asks for, as Microsoft's SDKs do. Other ranges get the whole, as they may.
-fn part(bytes: Bytes, range: Option<&str>) -> Answer {
+pub(crate) fn part(bytes: Bytes, range: Option<&str>) -> Answer {
     const OCTETS: &str = "application/octet-stream";
     let bounds = || {
         let (first, last) = range?.strip_prefix("bytes=")?.split_once('-')?;

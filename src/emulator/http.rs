@@ -1,28 +1,35 @@
 //! One request from arrival to answer: hook, faults, rights, operation, journal.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use ::http::header::{ALLOW, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Method, StatusCode};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt as _};
 
 use super::answer::{Answer, Origin};
-use super::faults::{self, Dropped, Failure};
+use super::faults::{self, Dropped, Failure, Strike};
 use super::journal::LoggedRequest;
 use super::route::Route;
+use super::throttle::{Class, Left, REMAINING_CALLS};
 use super::{Emulator, faults::Response as FaultResponse, percent};
 
 /// The largest body that is accepted: one upload of a gibibyte. It is held in memory.
 const BODY_BYTES_MAX: usize = 1 << 30;
+/// How long a client may say nothing in the middle of a body.
+const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The largest manifest: 4 MiB, the registry's documented limit.
 const MANIFEST_BYTES_MAX: usize = 4 << 20;
 
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
-const REMAINING_CALLS: HeaderName = HeaderName::from_static("x-ms-ratelimit-remaining-calls-per-second");
+/// The calls a second that deletions have left where nobody counts: what most recordings show.
+const UNCOUNTED: &str = "8.000000";
 
 /// What a hook is told about a request.
 #[derive(Debug, Clone)]
@@ -39,6 +46,10 @@ pub struct RequestInfo {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OverTls;
 
+/// Where a request came in, when it came over a socket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Local(pub(crate) SocketAddr);
+
 /// A request in the parts that the operations look at.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -50,6 +61,10 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     pub(crate) scheme: &'static str,
     pub(crate) login_server: String,
+    /// Whose it is, once that is known.
+    pub(crate) identity: String,
+    /// Where it came in; `None` in-process.
+    pub(crate) local: Option<SocketAddr>,
 }
 
 impl Call {
@@ -65,16 +80,24 @@ impl Emulator {
         Router::new().fallback(handle).with_state(self.clone())
     }
 
-    fn operation(&self, call: &Call, route: Option<&Route>, correlation: &str) -> Answer {
+    fn operation(&self, mut call: Call, route: Option<&Route>, correlation: &str) -> Answer {
         let Some(route) = route else { return Answer::page_not_found() };
         if !route.methods().contains(&call.method) {
             return method_not_allowed(route);
         }
         let need = route.need(&call.method);
-        let open = matches!(route, Route::Exchange | Route::Token | Route::Requests);
-        if !open && let Err(challenge) = self.authorize(call, need.as_ref()) {
-            return challenge;
+        let open = matches!(route, Route::Exchange | Route::Token | Route::Requests | Route::Stored { .. });
+        if !open {
+            match self.authorize(&call, need.as_ref()) {
+                Ok(identity) => call.identity = identity,
+                Err(challenge) => return challenge,
+            }
         }
+        let call = &call;
+        let left = match self.charge(call, route) {
+            Ok(left) => left,
+            Err(refusal) => return refusal,
+        };
         let answer = match route {
             Route::Ping => Ok(Answer::bytes("application/json; charset=utf-8", Bytes::from_static(b"{}"))),
             Route::Catalog => Ok(self.catalog(call)),
@@ -89,26 +112,48 @@ impl Emulator {
             Route::Blob { name, digest } => self.blob(call, name, *digest),
             Route::Uploads { name } => self.start_upload(call, name),
             Route::Upload { name, id } => self.upload(call, name, id),
+            Route::Stored { name, digest } => Ok(self.stored(call, name, *digest)),
             Route::Exchange => Ok(self.exchange(call, correlation)),
             Route::Token => Ok(self.access_token(call)),
             Route::Requests => Ok(Answer { origin: Origin::Emulator, ..Answer::json(StatusCode::OK, &self.lock().journal.json()) }),
         };
         let (Ok(answer) | Err(answer)) = answer;
-        if open { answer } else { self.traced(call, answer) }
+        match (open, left) {
+            (true, Some(left)) if matches!(route, Route::Exchange | Route::Token) => answer.with(REMAINING_CALLS, &left.for_tokens()),
+            (true, _) => answer,
+            (false, left) => self.traced(call, answer, left),
+        }
+    }
+
+    /// Counts a request against the limits; a request that was refused for want of rights is not counted.
+    fn charge(&self, call: &Call, route: &Route) -> Result<Option<Left>, Answer> {
+        let Some(throttle) = &self.options().throttle else { return Ok(None) };
+        let now = self.now();
+        let classes = Class::of(route, &call.method);
+        if classes.is_empty() {
+            return Ok(None);
+        }
+        self.lock().buckets.take(throttle, classes, &call.identity, now).map(Some).map_err(|refused| {
+            let answer = throttle.refusal(&refused);
+            if classes == [Class::Token] { answer.by_token_service() } else { answer }
+        })
     }
 
     /// Adds what only some answers carry: the remaining calls on deletions, the client's request id on deletions and under `/v2`.
-    fn traced(&self, call: &Call, answer: Answer) -> Answer {
+    fn traced(&self, call: &Call, answer: Answer, left: Option<Left>) -> Answer {
         let is_delete = call.method == Method::DELETE;
-        let answer = if is_delete { answer.with(REMAINING_CALLS, "8.000000") } else { answer };
+        let remaining = left.map_or_else(|| UNCOUNTED.to_owned(), Left::for_deletions);
+        let answer = if is_delete { answer.with(REMAINING_CALLS, &remaining) } else { answer };
         let id = call.headers.get(CLIENT_REQUEST_ID).and_then(|id| id.to_str().ok());
         match id {
-            Some(id) if is_delete || call.path.starts_with("/v2/") => answer.with(CLIENT_REQUEST_ID, id).with(REQUEST_ID, &self.next_id()),
+            Some(id) if is_delete || call.path.starts_with("/v2/") && answer.status != StatusCode::TEMPORARY_REDIRECT => {
+                answer.with(CLIENT_REQUEST_ID, id).with(REQUEST_ID, &self.next_id())
+            }
             _ => answer,
         }
     }
 
-    fn date(&self) -> String {
+    pub(crate) fn date(&self) -> String {
         self.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
@@ -126,19 +171,28 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let info = RequestInfo { method: parts.method.clone(), path: path_and_query, route: route.as_ref().map_or("", Route::pattern) };
     let limit = if matches!(route, Some(Route::Manifest { .. })) { MANIFEST_BYTES_MAX } else { BODY_BYTES_MAX };
-    let body = to_bytes(body, limit).await;
+    let body = match read(body, limit).await {
+        Ok(body) => Ok(body),
+        Err(Unread::TooLarge) => Err(()),
+        // The client went away, or is silent.
+        Err(Unread::Broken) => return dropped(),
+    };
     emulator.call_hook(&info);
-    let failure = faults::strike(&mut emulator.lock().faults, &info.method, &info.path);
+    let Strike { delay, failure } = faults::strike(&mut emulator.lock().faults, &info.method, &info.path, info.route);
+    let delay = delay + emulator.options().latency;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     let correlation = emulator.next_id();
     let method = info.method.clone();
     let respond = |answer: Answer| answer.into_response(&method, &emulator.date(), &correlation);
-    let perform = |body| respond(emulator.operation(&call(&emulator, parts, body), route.as_ref(), &correlation));
+    let perform = |body| respond(emulator.operation(call(&emulator, parts, body), route.as_ref(), &correlation));
     let Ok(body) = body else {
         let too_large = Answer::error(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", "the request body is too large");
         return finish(&emulator, info, respond(too_large));
     };
     let response = match failure {
-        None => perform(body),
+        None | Some(Failure::Delay(_)) => perform(body),
         Some(Failure::Respond(fault)) => respond(faulty(fault)),
         Some(Failure::RespondAfterEffect(fault)) => {
             perform(body);
@@ -153,9 +207,35 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
             record(&emulator, info, None);
             return std::future::pending().await;
         }
+        Some(Failure::HangAfterEffect) => {
+            perform(body);
+            record(&emulator, info, None);
+            return std::future::pending().await;
+        }
+        Some(Failure::Alter(alteration)) => alteration.carry_out(perform(body), emulator.now()).await,
         Some(Failure::Truncate(bytes)) => truncated(perform(body), bytes).await,
     };
     finish(&emulator, info, response)
+}
+
+/// Why a body could not be read.
+enum Unread {
+    TooLarge,
+    Broken,
+}
+
+/// The whole body, unless it is too large or its sender falls silent.
+async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Unread> {
+    let mut pieces = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = tokio::time::timeout(BODY_SILENCE_MAX, pieces.next()).await.map_err(|_| Unread::Broken)? {
+        let piece = piece.map_err(|_| Unread::Broken)?;
+        if bytes_max < bytes.len() + piece.len() {
+            return Err(Unread::TooLarge);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
 }
 
 fn finish(emulator: &Emulator, info: RequestInfo, response: Response) -> Response {
@@ -179,6 +259,8 @@ fn call(emulator: &Emulator, parts: ::http::request::Parts, body: Bytes) -> Call
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).or(uri.authority().map(|authority| authority.as_str()));
     Call {
         login_server: emulator.options().login_server.clone().unwrap_or_else(|| host.unwrap_or("localhost").to_owned()),
+        identity: String::new(),
+        local: parts.extensions.get::<Local>().map(|local| local.0),
         scheme: if over_tls { "https" } else { "http" },
         path: uri.path().to_owned(),
         query: percent::pairs(uri.query().unwrap_or_default()),

@@ -13,8 +13,8 @@ use super::content;
 use super::digest::Digest;
 use super::paging::{self, Cut, Order, Page};
 use super::wire::{
-    DeletedRepository, ManifestItem, ManifestList, ManifestProperties, Patch, Reference, RepositoryProperties, TagItem, TagList,
-    TagProperties,
+    Attributes, DeletedRepository, ManifestItem, ManifestList, ManifestProperties, Patch, Reference, RepositoryProperties, TagItem,
+    TagList, TagProperties,
 };
 use super::world::{Manifest, Refusal, Repository, Tag};
 use super::{Call, Emulator, Listing};
@@ -71,7 +71,8 @@ impl Emulator {
         let state = self.lock();
         let repository = state.world.repository(name).map_err(|refusal| Answer::refused(&refusal, name))?;
         let (found, more, cursor) = self.tags_on(&page, repository, call.get("digest").and_then(|digest| digest.parse().ok()));
-        let items: Vec<TagItem<'_>> = found.into_iter().map(|(name, tag)| TagItem::new(name, tag)).collect();
+        let items: Vec<TagItem<'_>> =
+            found.into_iter().map(|(name, tag)| TagItem::new(name, tag, repository.quarantine_of(tag.digest))).collect();
         let tags = (!items.is_empty()).then_some(items);
         let body = TagList { registry: &call.login_server, image_name: name, tags };
         Ok(linked(Answer::json(StatusCode::OK, &body), call, &page, more, cursor))
@@ -111,7 +112,9 @@ impl Emulator {
         if let Some(patch) = patch(call)? {
             patch.apply(&mut found.locks);
         }
-        let body = TagProperties { registry: &call.login_server, image_name: name, tag: TagItem::new(tag, found) };
+        let found = *found;
+        let item = TagItem::new(tag, &found, repository.quarantine_of(found.digest));
+        let body = TagProperties { registry: &call.login_server, image_name: name, tag: item };
         Ok(Answer::json(StatusCode::OK, &body))
     }
 
@@ -179,7 +182,7 @@ impl Emulator {
             media_type: &kind.media_type,
             config_media_type: kind.config_media_type.as_deref(),
             tags: repository.tags_of(digest).take(self.options().tags_shown_max).map(|tag| &**tag).collect(),
-            changeable_attributes: manifest.locks.into(),
+            changeable_attributes: Attributes::new(manifest.locks, manifest.quarantine),
             references: None,
         }
     }

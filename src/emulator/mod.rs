@@ -3,6 +3,8 @@
 //! It imports nothing of this crate, on purpose: what client and emulator both got from one place would agree even where it is wrong. What it
 //! imitates, from which evidence, and what is guessed stands in `docs/emulator.md`.
 
+mod admin;
+mod alter;
 mod answer;
 mod auth;
 mod content;
@@ -17,38 +19,55 @@ mod name;
 mod oauth;
 mod paging;
 mod percent;
+mod quantity;
 mod recorded;
+mod roles;
 mod route;
+mod script;
 mod seed;
 mod serve;
 mod snapshot;
+mod storage;
+mod throttle;
 mod tls;
 mod token;
 mod upload;
 mod wire;
+mod words;
 mod world;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::alter::Alteration;
 pub use self::auth::{Credential, Permissions};
 pub use self::content::{DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST};
 pub use self::digest::{Digest, InvalidDigest};
 pub use self::faults::{Dropped, Failure, Fault, Response};
 pub use self::http::RequestInfo;
 pub use self::journal::{Counted, LoggedRequest};
+pub use self::quantity::{SignedSpan, Span};
 #[doc(hidden)]
 pub use self::recorded::{RecordedManifest, RecordedTimes};
+pub use self::roles::{Assignment, Grant, Role};
 pub use self::seed::{Seed, SeedError};
+pub use self::serve::serve_admin;
 pub use self::snapshot::RepositorySnapshot;
+pub use self::throttle::{Allowance, Sku, Throttle};
 pub use self::tls::{Tls, TlsError};
-pub use self::world::Locks;
+pub use self::words::LineError;
+pub use self::world::{Locks, Quarantine};
 
+use self::faults::Armed;
 use self::http::Call;
 use self::journal::Journal;
+use self::roles::Assignments;
+use self::throttle::Buckets;
 use self::upload::Uploads;
 use self::world::{Laws, World};
 
@@ -71,10 +90,26 @@ pub struct Options {
     pub identities: BTreeMap<String, Permissions>,
     /// What the identities may do that are not listed.
     pub identity_default: Permissions,
+    /// Whether the registry authorises by repository (ABAC): then only the repository roles give rights to Entra identities, names with a star
+    /// mean nothing in their scopes, and the catalog needs a role of its own.
+    pub by_repository: bool,
     /// Users with passwords.
     pub credentials: Vec<Credential>,
     /// The audiences for which Entra tokens are accepted; a slash at the end makes no difference.
     pub audiences: Vec<String>,
+    /// Whether readers of blobs are sent on to the storage behind the registry, as the real one does, or are served at once.
+    pub blob_redirect: bool,
+    /// How far the registry's clock is ahead of the one that it is given.
+    pub clock_skew: SignedDuration,
+    /// Whether what is pushed is withheld until [`Emulator::set_quarantine`] lets it pass: its tags are unknown to those who pull, its digest refused,
+    /// unless they have the right to read the quarantine.
+    pub quarantine: bool,
+    /// How many connections may be open at once; further ones wait.
+    pub connections_max: usize,
+    /// How long every answer takes at least.
+    pub latency: Duration,
+    /// How much is let through; `None` is everything.
+    pub throttle: Option<Throttle>,
     /// How far in the past pushes are stamped, so that a registry filled by hand holds images that are old enough to go.
     pub push_age: SignedDuration,
     /// How many tags a manifest in a listing shows; the real registry leaves out what exceeds a limit nobody has published.
@@ -111,10 +146,17 @@ impl Default for Options {
             anonymous_pull: false,
             identities: BTreeMap::new(),
             identity_default: Permissions::ALL,
+            by_repository: false,
             credentials: Vec::new(),
             audiences: ["https://containerregistry.azure.net", "https://management.azure.com", "https://management.core.windows.net"]
                 .map(str::to_owned)
                 .to_vec(),
+            blob_redirect: true,
+            clock_skew: SignedDuration::ZERO,
+            quarantine: false,
+            connections_max: 1_024,
+            latency: Duration::ZERO,
+            throttle: None,
             push_age: SignedDuration::ZERO,
             tags_shown_max: 10,
             page_size_default: 100,
@@ -149,6 +191,8 @@ pub struct Emulator(Arc<Inner>);
 struct Inner {
     options: Options,
     now: Now,
+    /// How far the clock is off, in milliseconds. Not part of the state, which may be locked when the time is asked for.
+    skew_milliseconds: AtomicI64,
     hook: Mutex<Option<Arc<Hook>>>,
     state: Mutex<State>,
 }
@@ -158,7 +202,10 @@ struct State {
     world: World,
     uploads: Uploads,
     journal: Journal,
-    faults: Vec<Fault>,
+    faults: Vec<Armed>,
+    buckets: Buckets,
+    assignments: Assignments,
+    by_repository: bool,
     ids: u64,
     token_generation: u32,
 }
@@ -166,7 +213,11 @@ struct State {
 impl Emulator {
     /// An empty registry that lives by this clock.
     pub fn new(options: Options, now: Now) -> Self {
-        Self(Arc::new(Inner { options, now, hook: Mutex::new(None), state: Mutex::new(State::default()) }))
+        let state = Mutex::new(State { by_repository: options.by_repository, ..State::default() });
+        let skew_milliseconds = AtomicI64::new(0);
+        let emulator = Self(Arc::new(Inner { options, now, skew_milliseconds, hook: Mutex::new(None), state }));
+        emulator.skew_clock(emulator.options().clock_skew);
+        emulator
     }
 
     /// An empty registry that lives by the system's clock.
@@ -181,6 +232,8 @@ impl Emulator {
     /// The emulator's time, in the registry's steps of 100 nanoseconds.
     pub fn now(&self) -> Timestamp {
         let now = (self.0.now)();
+        let skew = SignedDuration::from_millis(self.0.skew_milliseconds.load(Ordering::Relaxed));
+        let now = now.checked_add(skew).unwrap_or(now);
         let fraction = now.subsec_nanosecond() / 100 * 100;
         Timestamp::new(now.as_second(), fraction).unwrap_or(now)
     }
@@ -220,7 +273,19 @@ impl Emulator {
 
     /// Makes the next matching requests go wrong.
     pub fn inject(&self, fault: Fault) {
-        self.lock().faults.push(fault);
+        self.lock().faults.push(fault.into());
+    }
+
+    /// Makes requests go wrong as `script` says, in the format of `docs/emulator.md`, besides the faults that are waiting already.
+    pub fn inject_script(&self, script: &str) -> Result<(), LineError> {
+        let faults = script::read(script)?;
+        self.lock().faults.extend(faults);
+        Ok(())
+    }
+
+    /// Takes back all faults that are still waiting.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
     }
 
     /// Calls `hook` for each request before it has any effect. The hook may use the emulator; a second hook replaces the first.
@@ -238,9 +303,47 @@ impl Emulator {
         self.lock().journal.requests.iter().cloned().collect()
     }
 
+    /// Sets how far the registry's clock is ahead of the one that it was given.
+    pub fn skew_clock(&self, skew: SignedDuration) {
+        self.0.skew_milliseconds.store(i64::try_from(skew.as_millis()).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Makes the registry as empty as a new one: no contents, no uploads, no faults, nothing counted, and all tokens invalid. Roles and the clock
+    /// stay as they are.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        let State { world, uploads, journal, faults, buckets, assignments: _, by_repository: _, ids: _, token_generation } = &mut *state;
+        *world = World::default();
+        *uploads = Uploads::default();
+        *journal = Journal::default();
+        faults.clear();
+        *buckets = Buckets::default();
+        *token_generation += 1;
+    }
+
     /// Makes all tokens invalid that were issued so far, as a registry does that changes the way it authorises.
     pub fn revoke_tokens(&self) {
         self.lock().token_generation += 1;
+    }
+
+    /// Gives an identity (`oid` or else `appid`) these roles in the place of those it had; none of them refuses it. Access tokens that it has
+    /// stay good, as the real registry's do.
+    pub fn assign(&self, identity: &str, assignments: Vec<Assignment>) {
+        self.lock().assignments.insert(identity.to_owned(), assignments);
+    }
+
+    /// Gives identities the roles that `text` says, in the format of `docs/emulator.md`, in the place of those they had.
+    pub fn assign_roles(&self, text: &str) -> Result<(), LineError> {
+        let read = roles::read(text)?;
+        self.lock().assignments.extend(read);
+        Ok(())
+    }
+
+    /// Makes the registry authorise by repository or no longer. All tokens that were issued become invalid, as they do in the real one.
+    pub fn authorize_by_repository(&self, by_repository: bool) {
+        let mut state = self.lock();
+        state.by_repository = by_repository;
+        state.token_generation += 1;
     }
 
     /// Moves a tag, or makes it, as a push does now.
@@ -286,6 +389,11 @@ impl Emulator {
     /// Makes a manifest a ghost: it is listed, and every request for it answers that it is unknown.
     pub fn make_ghost(&self, repository: &str, digest: Digest) -> Result<(), NotHeld> {
         self.with_manifest(repository, digest, |manifest| manifest.ghost = true)
+    }
+
+    /// Sets whether a manifest may be pulled.
+    pub fn set_quarantine(&self, repository: &str, digest: Digest, state: Quarantine) -> Result<(), NotHeld> {
+        self.with_manifest(repository, digest, |manifest| manifest.quarantine = Some(state))
     }
 
     fn with_manifest(&self, repository: &str, digest: Digest, change: impl FnOnce(&mut world::Manifest)) -> Result<(), NotHeld> {

@@ -57,7 +57,7 @@ impl Emulator {
         let body = Body::pushed(&bytes, subject, None);
         let mut state = self.lock();
         let held = state.world.repository_or_new(repository, pushed);
-        held.insert_manifest(digest, Manifest { pushed, image_size_bytes, kind, body, locks, ghost: false });
+        held.insert_manifest(digest, Manifest { pushed, image_size_bytes, kind, body, locks, ghost: false, quarantine: None });
     }
 
     /// Holds a tag as it was recorded.

@@ -6,22 +6,56 @@ use ::http::Method;
 use super::digest::Digest;
 use super::name;
 use super::percent;
+use super::storage;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     Ping,
     Catalog,
-    Repository { name: String },
-    Tags { name: String },
-    Tag { name: String, tag: String },
-    Manifests { name: String },
-    ManifestProperties { name: String, digest: Digest },
-    TagNames { name: String },
-    Manifest { name: String, reference: Reference },
-    Referrers { name: String, digest: Digest },
-    Blob { name: String, digest: Digest },
-    Uploads { name: String },
-    Upload { name: String, id: String },
+    Repository {
+        name: String,
+    },
+    Tags {
+        name: String,
+    },
+    Tag {
+        name: String,
+        tag: String,
+    },
+    Manifests {
+        name: String,
+    },
+    ManifestProperties {
+        name: String,
+        digest: Digest,
+    },
+    TagNames {
+        name: String,
+    },
+    Manifest {
+        name: String,
+        reference: Reference,
+    },
+    Referrers {
+        name: String,
+        digest: Digest,
+    },
+    Blob {
+        name: String,
+        digest: Digest,
+    },
+    Uploads {
+        name: String,
+    },
+    Upload {
+        name: String,
+        id: String,
+    },
+    /// A blob in the storage behind the registry.
+    Stored {
+        name: String,
+        digest: Digest,
+    },
     Exchange,
     Token,
     Requests,
@@ -58,7 +92,16 @@ impl Route {
         if let Some(rest) = path.strip_prefix("/acr/v1/") {
             return Self::metadata(&percent::decode(rest)?);
         }
-        Self::distribution(&percent::decode(path.strip_prefix("/v2/")?)?)
+        match path.strip_prefix("/v2/") {
+            Some(rest) => Self::distribution(&percent::decode(rest)?),
+            None => Self::stored(path),
+        }
+    }
+
+    fn stored(path: &str) -> Option<Self> {
+        let (account, rest) = path.strip_prefix('/')?.split_once("//docker/registry/v2/blobs/sha256/")?;
+        let (_, hex) = rest.strip_suffix("/data")?.split_once('/')?;
+        Some(Self::Stored { name: storage::name_of_account(account)?, digest: format!("sha256:{hex}").parse().ok()? })
     }
 
     /// No part of a repository name starts with an underscore, so the first `/_` ends the name.
@@ -122,6 +165,7 @@ impl Route {
             Self::Blob { .. } => "/v2/{name}/blobs/{digest}",
             Self::Uploads { .. } => "/v2/{name}/blobs/uploads/",
             Self::Upload { .. } => "/v2/{name}/blobs/uploads/{id}",
+            Self::Stored { .. } => "/{account}/docker/registry/v2/blobs/{digest}/data",
             Self::Exchange => "/oauth2/exchange",
             Self::Token => "/oauth2/token",
             Self::Requests => "/_emulator/requests",
@@ -133,7 +177,7 @@ impl Route {
         match self {
             Self::Catalog | Self::Tags { .. } | Self::Manifests { .. } | Self::TagNames { .. } => &[Method::GET],
             Self::Referrers { .. } | Self::Requests => &[Method::GET],
-            Self::Ping => &[Method::GET, Method::HEAD],
+            Self::Ping | Self::Stored { .. } => &[Method::GET, Method::HEAD],
             Self::Repository { .. } | Self::Tag { .. } => &[Method::GET, Method::PATCH, Method::DELETE],
             Self::ManifestProperties { .. } => &[Method::GET, Method::PATCH],
             Self::Manifest { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
@@ -148,7 +192,7 @@ impl Route {
     pub(crate) fn need(&self, method: &Method) -> Option<Need> {
         let pull: &[&str] = &["pull"];
         let (name, actions) = match self {
-            Self::Ping | Self::Exchange | Self::Token | Self::Requests => return None,
+            Self::Ping | Self::Stored { .. } | Self::Exchange | Self::Token | Self::Requests => return None,
             Self::Catalog => return Some(Need { resource: "registry", name: "catalog".to_owned(), actions: &["*"], instead: None }),
             Self::Repository { name } | Self::Tags { name } | Self::Tag { name, .. } | Self::Manifests { name } => (name, METADATA_READ),
             Self::ManifestProperties { name, .. } => (name, METADATA_READ),

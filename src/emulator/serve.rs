@@ -1,7 +1,9 @@
 //! The emulator on a socket: connections, a limit on slow headers, shutdown. Knows nothing of registries.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,16 +17,19 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use super::faults::Dropped;
-use super::http::OverTls;
+use super::http::{Local, OverTls};
 use super::{Emulator, Tls};
 
 /// How long a client may take for the headers of a request, and for a TLS handshake.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many clients may look at the registry from behind at once.
+const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// How long requests may still take after the shutdown; longer than any answer takes, shorter than a terminal's patience.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// The pause after a connection could not be accepted, which is mostly a lack of file descriptors.
@@ -33,26 +38,32 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 impl Emulator {
     /// Serves HTTP on `listener` until `shutdown` is ready, then lets requests in flight finish for a moment.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        accept(self, listener, None, shutdown).await;
+        accept(self.router(), listener, None, self.options().connections_max, shutdown).await;
     }
 
     /// Serves HTTPS, otherwise as [`Emulator::serve`].
     pub async fn serve_tls(self, listener: TcpListener, tls: &Tls, shutdown: impl Future<Output = ()>) {
-        accept(self, listener, Some(tls.clone()), shutdown).await;
+        accept(self.router(), listener, Some(tls.clone()), self.options().connections_max, shutdown).await;
     }
 }
 
-async fn accept(emulator: Emulator, listener: TcpListener, tls: Option<Tls>, shutdown: impl Future<Output = ()>) {
-    let router = emulator.router();
+/// Serves the admin endpoint over plain HTTP, otherwise as [`Emulator::serve`].
+pub async fn serve_admin(router: Router, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    accept(router, listener, None, ADMIN_CONNECTIONS_MAX, shutdown).await;
+}
+
+async fn accept(router: Router, listener: TcpListener, tls: Option<Tls>, connections_max: usize, shutdown: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     let (closing, aborting) = (CancellationToken::new(), CancellationToken::new());
     let mut shutdown = pin!(shutdown);
     loop {
+        // A place first, then a connection: those beyond the limit wait in the system's queue.
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
+            accepted = async { (Arc::clone(&places).acquire_owned().await, listener.accept().await) } => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let (place, Ok((stream, _))) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
@@ -60,6 +71,7 @@ async fn accept(emulator: Emulator, listener: TcpListener, tls: Option<Tls>, shu
         let aborting = aborting.clone();
         connections.spawn(async move {
             let _ = aborting.run_until_cancelled(served).await;
+            drop(place);
         });
     }
     drop(listener);
@@ -74,18 +86,20 @@ async fn accept(emulator: Emulator, listener: TcpListener, tls: Option<Tls>, shu
 async fn connection(stream: TcpStream, tls: Option<Tls>, router: Router, closing: CancellationToken) {
     // Without it a small answer may wait for the client's acknowledgement; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
+    let local = stream.local_addr().ok();
     match tls {
-        None => exchange(stream, Registry { router, over_tls: false }, closing).await,
+        None => exchange(stream, Registry { router, over_tls: false, local }, closing).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = tokio::time::timeout(HEADER_READ_TIMEOUT, tls.acceptor().accept(stream)).await {
-                exchange(stream, Registry { router, over_tls: true }, closing).await;
+                exchange(stream, Registry { router, over_tls: true, local }, closing).await;
             }
         }
     }
 }
 
 async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, registry: Registry, closing: CancellationToken) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Without the restriction the connection would first wait, for ever, for the bytes that tell the versions of HTTP apart.
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(registry)));
     // A connection that breaks is the client's affair, or an injected fault's.
@@ -103,6 +117,7 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
 struct Registry {
     router: Router,
     over_tls: bool,
+    local: Option<SocketAddr>,
 }
 
 impl<B> Service<Request<B>> for Registry
@@ -121,6 +136,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if self.over_tls {
             request.extensions_mut().insert(OverTls);
+        }
+        if let Some(local) = self.local {
+            request.extensions_mut().insert(Local(local));
         }
         let response = self.router.call(request);
         Box::pin(async move {

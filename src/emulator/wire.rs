@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
-use super::world::{Locks, Tag};
+use super::world::{Locks, Quarantine, Tag};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -12,11 +12,19 @@ pub(crate) struct Attributes {
     write_enabled: bool,
     read_enabled: bool,
     list_enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine_state: Option<&'static str>,
+}
+
+impl Attributes {
+    pub(crate) fn new(locks: Locks, quarantine: Option<Quarantine>) -> Self {
+        Self { quarantine_state: quarantine.map(Quarantine::name), ..locks.into() }
+    }
 }
 
 impl From<Locks> for Attributes {
     fn from(Locks { delete, write, read, list }: Locks) -> Self {
-        Self { delete_enabled: delete, write_enabled: write, read_enabled: read, list_enabled: list }
+        Self { delete_enabled: delete, write_enabled: write, read_enabled: read, list_enabled: list, quarantine_state: None }
     }
 }
 
@@ -58,17 +66,20 @@ pub(crate) struct TagItem<'a> {
     digest: Digest,
     created_time: String,
     last_update_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine_state: Option<&'static str>,
     signed: bool,
     changeable_attributes: Attributes,
 }
 
 impl<'a> TagItem<'a> {
-    pub(crate) fn new(name: &'a str, tag: &Tag) -> Self {
+    pub(crate) fn new(name: &'a str, tag: &Tag, quarantine: Option<Quarantine>) -> Self {
         Self {
             name,
             digest: tag.digest,
             created_time: tag.created.to_string(),
             last_update_time: tag.updated.to_string(),
+            quarantine_state: quarantine.map(Quarantine::name),
             signed: false,
             changeable_attributes: tag.locks.into(),
         }

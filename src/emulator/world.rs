@@ -1,6 +1,7 @@
 //! What the registry holds and the laws by which it changes. Knows nothing of HTTP, tokens or time of day: times are handed in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,6 +40,37 @@ impl Locks {
     /// Whether the thing that carries these flags may be deleted.
     pub fn allow_delete(self) -> bool {
         self.delete && self.write
+    }
+}
+
+/// Whether an image may be pulled, in a registry that keeps what is pushed in quarantine first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quarantine {
+    /// It may.
+    Passed,
+    /// It was looked at and may not.
+    Failed,
+    /// Nobody has looked at it yet.
+    Quarantined,
+}
+
+impl Quarantine {
+    /// As properties say it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "Passed",
+            Self::Failed => "Failed",
+            Self::Quarantined => "Quarantined",
+        }
+    }
+}
+
+impl FromStr for Quarantine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = [Self::Passed, Self::Failed, Self::Quarantined].into_iter().find(|known| known.name().eq_ignore_ascii_case(text));
+        known.ok_or_else(|| format!("{text:?} is no state of quarantine: write passed, failed or quarantined"))
     }
 }
 
@@ -86,6 +118,8 @@ pub(crate) struct Manifest {
     pub(crate) locks: Locks,
     /// Listed, but every request for it answers that it is unknown.
     pub(crate) ghost: bool,
+    /// `None` in a registry without quarantine, which says nothing of it.
+    pub(crate) quarantine: Option<Quarantine>,
 }
 
 #[derive(Debug)]
@@ -207,6 +241,16 @@ impl Repository {
         self.manifests.get(&digest).filter(|manifest| !manifest.ghost).ok_or(Refusal::ManifestUnknown)
     }
 
+    /// What the quarantine says of a manifest.
+    pub(crate) fn quarantine_of(&self, digest: Digest) -> Option<Quarantine> {
+        self.manifests.get(&digest).and_then(|manifest| manifest.quarantine)
+    }
+
+    /// Whether a manifest is withheld from those who may not look into the quarantine.
+    pub(crate) fn is_withheld(&self, digest: Digest) -> bool {
+        matches!(self.quarantine_of(digest), Some(Quarantine::Quarantined | Quarantine::Failed))
+    }
+
     /// The tags of a manifest by name, all of them.
     pub(crate) fn tags_of(&self, digest: Digest) -> impl Iterator<Item = &Arc<str>> {
         let first: Arc<str> = Arc::from("");
@@ -317,6 +361,6 @@ impl Repository {
             }
         }
         let body = Body::pushed(&bytes, read.subject, None);
-        Ok(Manifest { pushed, image_size_bytes, kind: Arc::new(kind), body, locks: Locks::OPEN, ghost: false })
+        Ok(Manifest { pushed, image_size_bytes, kind: Arc::new(kind), body, locks: Locks::OPEN, ghost: false, quarantine: None })
     }
 }

@@ -1,10 +1,11 @@
 //! What was found in a registry at one moment, complete or saying what is missing. Does not know how it was read.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Digest, Locks, MediaType, RegistryName, RepositoryName, TagName};
+use super::{Digest, Locks, MediaType, Platform, RegistryName, RepositoryName, TagName};
 
 /// One look at a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Repository {
     pub locks: Locks,
     /// The first complete listing of it that this tool took; None: this one. What was untagged then is its backlog.
     pub observed_since: Option<Timestamp>,
+    /// How many manifests it should have by earlier listings, if it has far fewer.
+    pub shrunk_from: Option<u32>,
     /// What is in it.
     pub listing: Listing,
 }
@@ -65,8 +68,11 @@ pub struct Manifest {
     pub updated_at: Option<Timestamp>,
     /// Its own lock.
     pub locks: Locks,
-    /// `imageSize`: config and layers, shared layers counted each time; of an index the sum of its children.
+    /// `imageSize`: config and layers, shared layers counted each time; of an index the sum of its children. Zero: not told.
     pub size_bytes: u64,
+    /// What it runs on, by the attributes of the listing. None: they do not tell, as those of an index never do. One allocation for
+    /// all of a kind.
+    pub platform: Option<Arc<Platform>>,
     /// What its document refers to.
     pub references: References,
     /// The first complete listing that saw it without any tag, if it has none now. None: never seen before.
@@ -234,6 +240,7 @@ mod tests {
             updated_at: None,
             locks: Locks::OPEN,
             size_bytes: 0,
+            platform: None,
             references: References::None,
             untagged_since: None,
             left_behind_by: None,

@@ -6,9 +6,11 @@ mod inventory;
 mod locks;
 mod media_type;
 mod name;
+mod platform;
 
 pub use digest::{Digest, InvalidDigest};
 pub use inventory::{Contents, Gap, Inventory, Listing, Manifest, References, Repository, Tag, Tie};
 pub use locks::{Level, LockChange, Locks};
 pub use media_type::MediaType;
 pub use name::{InvalidName, RegistryName, RepositoryName, TagName};
+pub use platform::{InvalidPlatform, Platform};

@@ -15,20 +15,23 @@ pub mod outlook;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::acr::{self, Client};
 use crate::clock::Clock;
-use crate::model::{Inventory, Listing, RepositoryName};
-use crate::policy::Policy;
+use crate::model::{Digest, Inventory, Listing, RepositoryName};
+use crate::policy::{Changes, Policy};
 use crate::state::{RunCounts, RunMode, RunOutcome, RunStart, State, StateError};
 
 use apply::{Application, Applied, Brakes};
 use evaluate::Question;
-use guard::{Circumstances, Judgement};
+use guard::{Circumstances, Judgement, PLAN_AGE_MAX, Shrunk};
 use inventory::{InventoryError, Look};
 use plan::{Audit, Decision, Plan, RepositoryPlan};
 use report::{Decided, DecidedRepository, SavedPlan};
+
+/// What `max_deletes` is reckoned over, beside a run.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// One run: one policy on one registry, once.
 pub struct Run<'a> {
@@ -44,7 +47,7 @@ pub struct Run<'a> {
     pub clock: Clock,
     /// What stops it.
     pub brakes: Brakes,
-    /// What the guard must know from outside; clock and findings are filled in.
+    /// What the guard must know from outside; what the registry, the plan and the state say is filled in.
     pub circumstances: Circumstances,
     /// A plan that a person agreed to: nothing is done that is not in it.
     pub agreed: Option<&'a SavedPlan>,
@@ -107,12 +110,22 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
     if let Some(agreed) = agreed {
         agreed.restrict(Arc::make_mut(&mut decision.plan));
     }
+    let policies_now = acting.fingerprint(policies, client.registry());
+    let remembered = remembered(run, policies_now, &decision.plan, now)?;
     let findings = decision.findings(now);
-    let circumstances = Circumstances { clock_difference: client.clock_offset(), findings, ..circumstances.clone() };
+    let circumstances = Circumstances {
+        clock_difference: client.clock_offset(),
+        shrunk: decision.shrunk(),
+        findings,
+        changed: remembered.changed,
+        accepted: circumstances.accepted.clone().or(remembered.approved),
+        removed_last_hour: remembered.removed_last_hour,
+        ..circumstances.clone()
+    };
     let Judgement { approved, refusals } = guard::judge(&decision.plan, &acting.limits, &circumstances);
     tell(&Told::Planned(&decision.decided(acting, &refusals)));
 
-    let record = begin(run, &decision.plan, now)?;
+    let record = begin(run, policies_now, &decision.plan, now)?;
     let mut ended = Ended { refused: !refusals.is_empty(), incomplete: decision.incomplete(), applied: None };
     if let Some(approved) = approved.filter(|_| acting.is_enforced()) {
         let (client, state, clock) = (client.clone(), state.clone(), clock.clone());
@@ -186,6 +199,16 @@ impl<'a> Decisions<'a> {
         audited.filter(|(_, findings)| !findings.is_empty()).collect()
     }
 
+    /// The repositories whose listings shrank.
+    pub fn shrunk(&self) -> Vec<(RepositoryName, Shrunk)> {
+        let shrunk = self.repositories.iter().filter_map(|decided| {
+            let Listing::Complete(contents) = &decided.repository.listing else { return None };
+            let found = u32::try_from(contents.manifests().len()).unwrap_or(u32::MAX);
+            Some((decided.repository.name.clone(), Shrunk { expected: decided.repository.shrunk_from?, found }))
+        });
+        shrunk.collect()
+    }
+
     /// Everything that a report shows.
     pub fn decided(&'a self, policy: &'a Policy, refusals: &'a [guard::Refusal]) -> Decided<'a> {
         Decided { policy, plan: &self.plan, refusals, repositories: &self.repositories }
@@ -196,10 +219,47 @@ impl<'a> Decisions<'a> {
     }
 }
 
-fn begin(run: &Run<'_>, plan: &Plan, at: Timestamp) -> Result<crate::state::RunId, StateError> {
-    let mode = if run.acting.is_enforced() { RunMode::Enforce } else { RunMode::DryRun };
-    let start = RunStart { policy: &run.acting.name, registry: &plan.registry, mode, plan_hash: &plan.hash().to_string(), at };
-    run.state.begin_run(&start)
+/// What earlier runs and approvals have to say to the guard.
+struct Remembered {
+    changed: Option<Changes>,
+    approved: Option<String>,
+    removed_last_hour: u32,
+}
+
+fn remembered(run: &Run<'_>, policies_now: Digest, plan: &Plan, now: Timestamp) -> Result<Remembered, StateError> {
+    let Run { policies, acting, state, agreed, .. } = run;
+    let of_registry = policies.iter().filter(|policy| policy.registries.contains(&plan.registry));
+    let loaded: Vec<_> = of_registry.map(|policy| (&*policy.name, policy.fingerprint(policies, &plan.registry))).collect();
+    state.begin_with(&plan.registry, &loaded)?;
+    let in_force = state.in_force(&acting.name, &plan.registry)?;
+    // Whoever hands over a plan has seen what these policies do.
+    let is_changed = in_force != Some(policies_now) && agreed.is_none();
+    let hash = plan.hash().to_string();
+    Ok(Remembered {
+        changed: is_changed.then_some(acting.limits.changes),
+        approved: state.is_approved(&hash, now - PLAN_AGE_MAX)?.then_some(hash),
+        removed_last_hour: state.deletes_since(&plan.registry, now - HOUR)?,
+    })
+}
+
+fn begin(run: &Run<'_>, policies: Digest, plan: &Plan, at: Timestamp) -> Result<crate::state::RunId, StateError> {
+    let Run { acting, agreed, .. } = run;
+    let mode = if acting.is_enforced() { RunMode::Enforce } else { RunMode::DryRun };
+    let puts_in_force = agreed.is_some()
+        || match acting.limits.changes {
+            Changes::NextRun | Changes::Immediately => true,
+            Changes::Approve => false,
+        };
+    let plan_hash = plan.hash().to_string();
+    run.state.begin_run(&RunStart {
+        policy: &acting.name,
+        registry: &plan.registry,
+        mode,
+        plan_hash: &plan_hash,
+        policies,
+        puts_in_force,
+        at,
+    })
 }
 
 fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_>, applied: Option<&Applied>) -> (RunOutcome, RunCounts) {

@@ -2,9 +2,13 @@
 //! Knows names and tags, but neither YAML (see `config`) nor any registry.
 
 mod age;
+mod fingerprint;
 mod pattern;
+mod period;
 mod rule;
 mod schedule;
+mod selector;
+mod size;
 mod version;
 
 use std::num::NonZeroU32;
@@ -16,8 +20,11 @@ use crate::model::{RegistryName, RepositoryName};
 
 pub use age::{Age, InvalidAge};
 pub use pattern::{InvalidPattern, Pattern, TagPattern};
-pub use rule::{Action, Count, Delete, Grouping, Keep, LockRule, LockTarget, OrderBy, Rule, Selector};
+pub use period::{Period, PeriodNumber};
+pub use rule::{Action, Count, Delete, Grouping, Keep, KeepWhen, LockRule, LockTarget, OrderBy, Rule};
 pub use schedule::{Closed, Expression, InvalidExpression, InvalidWindow, Schedule, Window, Windows};
+pub use selector::{About, Filter, Selector};
+pub use size::{InvalidSize, Size};
 pub use version::{natural_order, read_version};
 
 /// One policy: rules for some repositories, on a schedule.
@@ -74,6 +81,8 @@ pub struct Limits {
     pub min_age: SignedDuration,
     /// What happens to a run over `max_deletes` or `max_delete_percent`.
     pub on_limit: OnLimit,
+    /// What happens to the first run with changed policies.
+    pub changes: Changes,
 }
 
 /// What happens to a plan that is over a limit.
@@ -83,6 +92,18 @@ pub enum OnLimit {
     Refuse,
     /// As much as the limit allows is applied, oldest images first: the chosen way to drain a backlog.
     OldestFirst,
+}
+
+/// What happens to the first run whose policies are not those of the run before: an edit may be a mistake, and should be seen before it
+/// deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changes {
+    /// It plans and reports; the next run applies, or one that `retaind approve` starts.
+    NextRun,
+    /// It plans and reports, and so does every run until `retaind approve`.
+    Approve,
+    /// It applies.
+    Immediately,
 }
 
 impl Limits {
@@ -98,6 +119,7 @@ impl Default for Limits {
             keep_at_least: 1,
             min_age: SignedDuration::from_hours(24),
             on_limit: OnLimit::Refuse,
+            changes: Changes::NextRun,
         }
     }
 }

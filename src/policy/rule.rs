@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use crate::model::LockChange;
 
-use super::{Age, Images, TagPattern};
+use super::{Age, Images, Period, Selector};
 
 /// A named rule.
 #[derive(Debug, Clone)]
@@ -28,35 +30,48 @@ pub enum Action {
     Unlock(LockRule),
 }
 
-/// What a rule is about.
-#[derive(Debug, Clone)]
-pub enum Selector {
-    /// Ordinary tags; companion tags (`sha256-<hex>.sig` …) live and die with their subject and are never chosen.
-    Tags(TagPattern),
-    /// Manifests without any tag that are neither child, referrer nor companion of anything kept.
-    Untagged,
-}
-
 /// A keep rule.
 #[derive(Debug, Clone)]
 pub struct Keep {
     /// What it chooses.
     pub selector: Selector,
-    /// The newest so many of them; None: all of them, always.
-    pub last: Option<Count>,
+    /// Kept while any of these holds; empty: always.
+    pub when: Vec<KeepWhen>,
+    /// A tag that is kept keeps the other ordinary tags of its manifest.
+    pub all_tags: bool,
 }
 
-/// A delete rule: at least one of its two conditions is there, and all that are must hold.
+/// A condition of a keep rule. Each counts for itself, over all that the selector chooses.
+#[derive(Debug, Clone)]
+pub enum KeepWhen {
+    /// It is among the newest so many.
+    Last(Count),
+    /// It is not older.
+    NewerThan(Age),
+    /// It is the newest of its period, and the period is among the last so many that have an image at all.
+    NewestOfEach {
+        /// Days, weeks, months or years.
+        period: Period,
+        /// How many of them; those without an image do not count.
+        periods: Images,
+        /// On whose calendar: the policy's time zone.
+        zone: TimeZone,
+    },
+}
+
+/// A delete rule: at least one of `older_than` and `except_last` is there, and all that are must hold.
 #[derive(Debug, Clone)]
 pub struct Delete {
     /// What it chooses.
     pub selector: Selector,
     /// Only what is strictly older.
     pub older_than: Option<Age>,
+    /// Only what is strictly newer.
+    pub newer_than: Option<Age>,
     /// Not the newest so many, counted over all that the selector chooses, whatever its age.
     pub except_last: Option<Count>,
-    /// For untagged manifests that no listing saw before: take the push time for the beginning of their age, although nobody knows
-    /// since when they have been untagged.
+    /// For manifests without a tag that no listing saw before: take the push time for the beginning of their age, although nobody
+    /// knows since when they have been untagged.
     pub adopt_backlog: bool,
 }
 
@@ -113,4 +128,27 @@ pub enum LockTarget {
     Manifest,
     /// On both.
     Both,
+}
+
+impl Keep {
+    /// Keeps all that it chooses, always.
+    pub const fn always(selector: Selector) -> Self {
+        Self { selector, when: Vec::new(), all_tags: false }
+    }
+
+    /// Keeps the newest so many.
+    pub fn last(selector: Selector, count: Count) -> Self {
+        Self { selector, when: vec![KeepWhen::Last(count)], all_tags: false }
+    }
+}
+
+impl Action {
+    /// What the rule is about.
+    pub const fn selector(&self) -> &Selector {
+        match self {
+            Self::Keep(keep) => &keep.selector,
+            Self::Delete(delete) => &delete.selector,
+            Self::Lock(lock) | Self::Unlock(lock) => &lock.selector,
+        }
+    }
 }

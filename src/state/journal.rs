@@ -151,7 +151,7 @@ impl State {
                 "INSERT INTO intent (run, repository, verb, digest, tag, tags, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?;
             let tag = tag.map(TagName::as_str);
-            let row = (run.0, repository, verb.text(), digest.as_bytes(), tag, tags, reason, at.as_microsecond());
+            let row = (run.0, repository, verb.word(), digest.as_bytes(), tag, tags, reason, at.as_microsecond());
             let id = statement.insert(row)?;
             if let Some(bytes) = document {
                 transaction.prepare("INSERT INTO document (intent, bytes) VALUES (?1, ?2)")?.execute((id, bytes))?;
@@ -262,7 +262,8 @@ impl State {
 }
 
 impl Verb {
-    const fn text(self) -> &'static str {
+    /// One stable word for it.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::DeleteManifest => "delete",
             Self::Untag => "untag",
@@ -303,6 +304,15 @@ impl Outcome {
             "resolved: not done" => Self::ResolvedNotDone,
             _ => return None,
         })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text() {
+            (word, None) => formatter.write_str(word),
+            (word, Some(why)) => write!(formatter, "{word}: {why}"),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must outlive a process: facts by digest, observations over time, runs, and the journal of every change. One SQLite file.
 //! Knows neither registries nor policies nor the time: whatever it holds was handed in.
 
+mod changes;
 mod error;
 mod facts;
 mod journal;
@@ -21,8 +22,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 
 use crate::model::{RegistryName, RepositoryName};
 
+pub use changes::{Approval, leave_approval};
 pub use error::StateError;
 pub use journal::{Intent, IntentId, JournalEntry, JournalFilter, OpenIntent, Outcome, Verb};
+pub use observations::Listings;
 pub use run::{RunCounts, RunId, RunMode, RunOutcome, RunRecord, RunStart};
 
 use schema::Found;
@@ -169,6 +172,7 @@ impl State {
                  DELETE FROM intent WHERE run IN (SELECT run FROM pruned);
                  DELETE FROM expected WHERE root_gone = 0 AND run IN (SELECT run FROM pruned);
                  DELETE FROM run WHERE id IN (SELECT run FROM pruned);
+                 DELETE FROM approval WHERE plan_hash NOT IN (SELECT plan_hash FROM run);
                  DELETE FROM pruned",
             )?;
             Ok(u32::try_from(runs).unwrap_or(u32::MAX))

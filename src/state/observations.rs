@@ -10,6 +10,25 @@ use crate::model::{Digest, RegistryName, RepositoryName};
 
 use super::{RunId, State, StateError, find_repository, number_repository, time_at};
 
+/// A listing with so few of the manifests that there should be is not believed, in percent: a registry that answers with half a list,
+/// or somebody who deletes by hand on a large scale, should be seen by a person first.
+const BELIEVED_FROM_PERCENT: u64 = 75;
+/// In a repository of fewer manifests a few that go are a large share and mean nothing.
+const SHRINKS_FROM_MANIFESTS: u32 = 20;
+
+/// What earlier listings of a repository say about the one now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listings {
+    /// When the first was taken.
+    pub since: Timestamp,
+    /// How many manifests there should be, by the last listing and what was deleted since, if there are far fewer.
+    pub shrunk_from: Option<u32>,
+}
+
+fn is_shrunk(believed: u32, manifests: u32) -> bool {
+    SHRINKS_FROM_MANIFESTS <= believed && u64::from(manifests) * 100 < u64::from(believed) * BELIEVED_FROM_PERCENT
+}
+
 impl State {
     /// Notes which manifests of a repository have no tag now, and returns since when each has had none.
     ///
@@ -31,16 +50,29 @@ impl State {
         })
     }
 
-    /// Notes a complete listing of a repository, and returns when the first one was taken: `at`, or an earlier time.
+    /// Notes a complete listing of a repository with so many manifests, and returns what is known of earlier ones. A listing that shrank
+    /// is not believed: the next one is held against the same number, until a person approves a plan that rests on it.
     ///
     /// # Errors
     /// See [`StateError`].
-    pub fn observe_repository(&self, registry: &RegistryName, repository: &RepositoryName, at: Timestamp) -> Result<Timestamp, StateError> {
+    pub fn observe_repository(
+        &self,
+        registry: &RegistryName,
+        repository: &RepositoryName,
+        at: Timestamp,
+        manifests: u32,
+    ) -> Result<Listings, StateError> {
         self.write("noting a complete listing", |transaction| {
             let repository = number_repository(transaction, registry, repository)?;
-            let mut statement =
-                transaction.prepare("UPDATE repository SET since = min(coalesce(since, ?2), ?2) WHERE id = ?1 RETURNING since")?;
-            statement.query_row((repository, at.as_microsecond()), |row| time_at(row, 0))
+            let mut statement = transaction
+                .prepare("UPDATE repository SET since = min(coalesce(since, ?2), ?2), seen = ?3 WHERE id = ?1 RETURNING since, believed")?;
+            let row = (repository, at.as_microsecond(), manifests);
+            let (since, believed) = statement.query_row(row, |row| Ok((time_at(row, 0)?, row.get::<_, Option<u32>>(1)?)))?;
+            let shrunk_from = believed.filter(|believed| is_shrunk(*believed, manifests));
+            if shrunk_from.is_none() {
+                transaction.prepare("UPDATE repository SET believed = ?2 WHERE id = ?1")?.execute((repository, manifests))?;
+            }
+            Ok(Listings { since, shrunk_from })
         })
     }
 
@@ -124,11 +156,16 @@ impl State {
 }
 
 /// Follows the journal: a manifest that is gone leaves behind what was to go along with it in that run (what an older plan would
-/// have taken along may be needed by now), and is itself no longer left behind.
+/// have taken along may be needed by now), and is itself no longer left behind. The next listing may be shorter by all of them: the
+/// registry removes referrers with their subject, which nobody asked for one by one.
 pub(super) fn note_gone(transaction: &Transaction<'_>, run: i64, repository: i64, digest: &[u8; 32]) -> rusqlite::Result<()> {
-    transaction
+    let along = transaction
         .prepare("UPDATE expected SET root_gone = 1 WHERE repository = ?1 AND root = ?2 AND run = ?3")?
         .execute((repository, digest, run))?;
+    let gone = u32::try_from(along).unwrap_or(u32::MAX).saturating_add(1);
+    transaction
+        .prepare("UPDATE repository SET believed = max(believed - ?2, 0) WHERE id = ?1 AND believed IS NOT NULL")?
+        .execute((repository, gone))?;
     transaction.prepare("DELETE FROM expected WHERE repository = ?1 AND along = ?2")?.execute((repository, digest))?;
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! Runs: one policy, once, on one registry. What each decided and did, in numbers; the single changes are in the journal.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use rusqlite::OptionalExtension as _;
 
-use crate::model::RegistryName;
+use crate::model::{Digest, RegistryName};
 
+use super::changes::put_in_force;
 use super::{State, StateError, name_at, time_at, unreadable};
 
 /// The number of a run, unique for ever within one state.
@@ -33,6 +36,10 @@ pub struct RunStart<'a> {
     pub mode: RunMode,
     /// The hash that names the plan.
     pub plan_hash: &'a str,
+    /// What decided, as a hash.
+    pub policies: Digest,
+    /// Whether the next run may apply with these policies.
+    pub puts_in_force: bool,
     /// When it started.
     pub at: Timestamp,
 }
@@ -100,11 +107,15 @@ impl State {
     /// # Errors
     /// See [`StateError`].
     pub fn begin_run(&self, start: &RunStart<'_>) -> Result<RunId, StateError> {
-        let RunStart { policy, registry, mode, plan_hash, at } = *start;
+        let RunStart { policy, registry, mode, plan_hash, policies, puts_in_force, at } = *start;
         self.write("recording the start of a run", |transaction| {
-            let mut statement =
-                transaction.prepare("INSERT INTO run (policy, registry, mode, plan_hash, started_at) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-            statement.insert((policy, registry.as_str(), mode.text(), plan_hash, at.as_microsecond())).map(RunId)
+            if puts_in_force {
+                put_in_force(transaction, policy, registry, policies)?;
+            }
+            let mut statement = transaction
+                .prepare("INSERT INTO run (policy, registry, mode, plan_hash, policies, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            let row = (policy, registry.as_str(), mode.word(), plan_hash, policies.as_bytes(), at.as_microsecond());
+            statement.insert(row).map(RunId)
         })
     }
 
@@ -191,7 +202,8 @@ impl State {
 }
 
 impl RunMode {
-    const fn text(self) -> &'static str {
+    /// One stable word for it.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::DryRun => "dry-run",
             Self::Enforce => "enforce",
@@ -214,6 +226,14 @@ impl RunOutcome {
             Self::Interrupted(why) => ("interrupted", Some(why)),
             Self::Failed(why) => ("failed", Some(why)),
         }
+    }
+}
+
+impl FromStr for RunId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
     }
 }
 

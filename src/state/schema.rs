@@ -107,6 +107,29 @@ pub(super) const STEPS: &[&str] = &[
     ) WITHOUT ROWID;
     CREATE INDEX run_of ON run (policy, registry);
 ",
+    "
+    -- What decided in a run, as a hash: NULL in runs of older versions.
+    ALTER TABLE run ADD COLUMN policies BLOB;
+    CREATE INDEX run_hash ON run (plan_hash);
+
+    -- With which policies a policy may apply: those of its last run, or those that a person approved.
+    CREATE TABLE in_force (
+        policy   TEXT NOT NULL,
+        registry TEXT NOT NULL,
+        policies BLOB NOT NULL,
+        PRIMARY KEY (policy, registry)
+    ) WITHOUT ROWID;
+
+    -- Plans that a person approved.
+    CREATE TABLE approval (
+        plan_hash TEXT PRIMARY KEY,
+        at        INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    -- How many manifests the last listing had that was believed, less what was deleted since; and the last one of all.
+    ALTER TABLE repository ADD COLUMN believed INTEGER;
+    ALTER TABLE repository ADD COLUMN seen INTEGER;
+",
 ];
 
 /// What the file says of itself.

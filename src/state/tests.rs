@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
@@ -54,9 +55,14 @@ fn repository() -> RepositoryName {
     RepositoryName::parse("team-a/web").unwrap()
 }
 
+fn start<'a>(plan_hash: &'a str, mode: RunMode, second: i64) -> RunStart<'a> {
+    static REGISTRY: LazyLock<RegistryName> = LazyLock::new(registry);
+    let policies = Digest::from_bytes([1; 32]);
+    RunStart { policy: "ci", registry: &REGISTRY, mode, plan_hash, policies, puts_in_force: true, at: at(second) }
+}
+
 fn begin(state: &State, second: i64) -> RunId {
-    let start = RunStart { policy: "ci", registry: &registry(), mode: RunMode::Enforce, plan_hash: "f00d", at: at(second) };
-    state.begin_run(&start).unwrap()
+    state.begin_run(&start("f00d", RunMode::Enforce, second)).unwrap()
 }
 
 /// Intends to delete manifest `number`, which has two tags.
@@ -205,7 +211,7 @@ fn every_outcome_and_verb_survives_its_text() {
     ];
     for outcome in outcomes {
         let mode = RunMode::DryRun;
-        let run = state.begin_run(&RunStart { policy: "p", registry: &registry(), mode, plan_hash: "", at: at(0) }).unwrap();
+        let run = state.begin_run(&start("", mode, 0)).unwrap();
         assert_eq!(state.runs(1).unwrap()[0].finished, None);
         state.finish_run(run, at(1), &outcome, &RunCounts::default()).unwrap();
         let record = state.runs(1).unwrap().remove(0);

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use retaind::model::{Digest, Locks, Manifest, MediaType, References, Tag, TagName};
 use retaind::pipeline::evaluate::{Evaluation, evaluate};
 use retaind::pipeline::plan::{Steps, audit, steps};
-use retaind::policy::{Action, Count, Grouping, Images, Keep, OrderBy, Rule, Selector};
+use retaind::policy::{About, Action, Count, Grouping, Images, Keep, OrderBy, Rule, Selector};
 
 use crate::oracle::answer;
 use crate::worlds::{World, any_pattern, for_many_worlds, short, short_tag};
@@ -112,10 +112,11 @@ fn a_lock_never_adds_a_loss() {
 fn a_keep_rule_never_adds_a_delete() {
     for_many_worlds(|world, mut rng| {
         let mut kept = world.clone();
-        let selector = if rng.u8(0..4) == 0 { Selector::Untagged } else { Selector::Tags(any_pattern(&mut rng)) };
-        let last = (rng.u8(0..4) == 0).then_some(Count { images: Images::MIN, per: Grouping::All, order_by: OrderBy::Time });
+        let selector = if rng.u8(0..4) == 0 { Selector::all(About::Untagged) } else { Selector::tags(any_pattern(&mut rng)) };
+        let count = Count { images: Images::MIN, per: Grouping::All, order_by: OrderBy::Time };
+        let keep = if rng.u8(0..4) == 0 { Keep::last(selector, count) } else { Keep::always(selector) };
         let place = rng.usize(0..kept.policies.len());
-        kept.policies[place].rules.push(Rule { name: "added".into(), action: Action::Keep(Keep { selector, last }) });
+        kept.policies[place].rules.push(Rule { name: "added".into(), action: Action::Keep(keep) });
         let (before, after) = (losses(world), losses(&kept));
         say(after.manifests.is_subset(&before.manifests), || format!("adds {:?}:\n{kept}", added(&before, &after)))?;
         say(after.tags.is_subset(&before.tags), || format!("adds {:?}:\n{kept}", added(&before, &after)))
@@ -135,6 +136,7 @@ fn a_kept_index_over_some_never_adds_a_loss() {
             updated_at,
             locks: Locks::OPEN,
             size_bytes: 0,
+            platform: None,
             references: References::new(children.clone(), None),
             untagged_since: None,
             left_behind_by: None,
@@ -178,7 +180,7 @@ fn without_counts_being_younger_never_adds_a_loss() {
         for policy in &mut before.policies {
             policy.limits.keep_at_least = 0;
             policy.rules.retain(|rule| match &rule.action {
-                Action::Keep(keep) => keep.last.is_none(),
+                Action::Keep(keep) => keep.when.is_empty(),
                 Action::Delete(delete) => delete.except_last.is_none(),
                 Action::Lock(_) | Action::Unlock(_) => true,
             });

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use retaind::model::{Inventory, Listing, RepositoryName, TagName};
 use retaind::pipeline::decide;
 use retaind::pipeline::outlook::{Prospect, goes_from};
-use retaind::pipeline::report::{DecidedRepository, Item, difference, difference_as_text};
+use retaind::pipeline::report::{DecidedRepository, Difference, Item, difference, difference_as_text, edited_policies};
 use retaind::policy::Policy;
 use retaind::state::State;
 
@@ -72,7 +72,9 @@ async fn edited(new: &str, expected: Expect) {
     let inventory = listed(&stage).await;
     let (now, new) = (stage.hands.now(), policies(new));
     let (before, after) = (decided(&inventory, &stage.policies, now), decided(&inventory, &new, now));
-    let told = difference_as_text(&difference((&contoso(), inventory.taken_at, now), &before, &after));
+    let listing = (&contoso(), inventory.taken_at, now);
+    let edit = Difference { policies: edited_policies(&stage.policies, &new), ..difference(listing, &before, &after) };
+    let told = difference_as_text(&edit);
     expected.assert_eq(&told);
     assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
 }
@@ -111,23 +113,36 @@ async fn an_edit_is_told_with_the_reasons_on_both_sides() {
     edited(
         &format!("{RULES}{keep}"),
         expect![[r#"
-        what the edit changes on contoso, by the listing of 2026-06-01T00:00:00Z
+            what the edit changes on contoso, by the listing of 2026-06-01T00:00:00Z
 
-        app
-          now stays  demo-3, pr-3 (04af055d88f4), 40d, 1.6 kB
-                     before  policy ci: rule pull-requests deletes it; rule demos
-                             deletes it
-                     after   policy ci: rule pinned keeps it; rule pull-requests would
-                             delete it
-          now stays  tag pr-5 of 1.0, pr-5 (776fb149c28d), 90d, 1.6 kB
-                     before  policy ci: rule pull-requests deletes it
-                     after   policy ci: rule pinned keeps it; rule pull-requests deletes
-                             it
+            app
+              now stays  demo-3, pr-3 (04af055d88f4), 40d, 1.6 kB
+                         before  policy ci: rule pull-requests deletes it; rule demos
+                                 deletes it
+                         after   policy ci: rule pinned keeps it; rule pull-requests would
+                                 delete it
+              now stays  tag pr-5 of 1.0, pr-5 (776fb149c28d), 90d, 1.6 kB
+                         before  policy ci: rule pull-requests deletes it
+                         after   policy ci: rule pinned keeps it; rule pull-requests would
+                                 delete it
 
-        0 images and tags go now, 2 images and tags go no longer
-    "#]],
+            0 images and tags go now, 2 images and tags go no longer
+        "#]],
     )
     .await;
+    edited(&RULES.replace("dry-run", "enforce"), expect![[r#"
+        what the edit changes on contoso, by the listing of 2026-06-01T00:00:00Z
+        policy ci: mode was dry-run, is enforce now
+
+        0 images and tags go now, 0 images and tags go no longer
+    "#]]).await;
+    edited(&RULES.replace("name: ci", "name: builds"), expect![[r#"
+        what the edit changes on contoso, by the listing of 2026-06-01T00:00:00Z
+        policy builds is new (dry-run)
+        policy ci is gone (it was dry-run)
+
+        0 images and tags go now, 0 images and tags go no longer
+    "#]]).await;
     edited(
         &RULES.replace("[app]", "[other]"),
         expect![[r#"

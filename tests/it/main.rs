@@ -13,6 +13,7 @@ mod examples;
 mod laws;
 mod leash;
 mod lookahead;
+mod memory;
 mod metrics;
 mod oracle;
 mod policy_tests;

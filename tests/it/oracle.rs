@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use retaind::model::{Digest, Manifest, References, TagName};
-use retaind::policy::{Action, Count, Delete, Grouping, Keep, OrderBy, Selector, TagPattern, natural_order, read_version};
+use retaind::policy::{About, Action, Count, Delete, Grouping, Keep, KeepWhen, OrderBy, Selector, TagPattern, natural_order, read_version};
 
 use crate::worlds::World;
 
@@ -233,17 +233,18 @@ impl<'a> Oracle<'a> {
     }
 
     fn chooses_tag(&self, selector: &Selector, tag: usize) -> bool {
-        match selector {
-            Selector::Tags(pattern) => self.is_ordinary(tag) && pattern.matches(self.world.tags[tag].name.as_str()),
-            Selector::Untagged => false,
+        match &selector.about {
+            About::Tags(pattern) => self.is_ordinary(tag) && pattern.matches(self.world.tags[tag].name.as_str()),
+            About::Untagged | About::Orphaned | About::Images => false,
         }
     }
 
     /// Whether the selector chooses the manifest or one of its tags.
     fn touches(&self, selector: &Selector, chosen: &[bool], manifest: usize) -> bool {
-        match selector {
-            Selector::Tags(_) => self.tags_of(manifest).any(|tag| chosen[tag]),
-            Selector::Untagged => self.is_untagged_image(manifest),
+        match &selector.about {
+            About::Tags(_) => self.tags_of(manifest).any(|tag| chosen[tag]),
+            About::Untagged => self.is_untagged_image(manifest),
+            About::Orphaned | About::Images => false,
         }
     }
 
@@ -252,7 +253,7 @@ impl<'a> Oracle<'a> {
     }
 
     fn is_kept_always(&self, manifest: usize) -> bool {
-        self.keep_rules().any(|(keep, chosen)| keep.last.is_none() && self.touches(&keep.selector, chosen, manifest))
+        self.keep_rules().any(|(keep, chosen)| last(keep).is_none() && self.touches(&keep.selector, chosen, manifest))
     }
 
     fn stays_without_a_slot(&self, manifest: usize) -> bool {
@@ -267,7 +268,7 @@ impl<'a> Oracle<'a> {
 
     /// Whether a tag is one of those by which its image is among the newest. What uses no slot is no rival, and may be among them.
     fn tag_is_counted_in(&self, count: &Count, selector: &Selector, chosen: &[bool], tag: usize) -> bool {
-        let Selector::Tags(pattern) = selector else { return false };
+        let About::Tags(pattern) = &selector.about else { return false };
         let manifest = self.owner[tag];
         if !chosen[tag] {
             return false;
@@ -337,9 +338,9 @@ impl<'a> Oracle<'a> {
     }
 
     fn tag_is_condemned(&self, tag: usize) -> bool {
-        let is_kept = self.keep_rules().any(|(keep, chosen)| {
-            chosen[tag] && keep.last.as_ref().is_none_or(|count| self.tag_is_counted_in(count, &keep.selector, chosen, tag))
-        });
+        let is_kept = self
+            .keep_rules()
+            .any(|(keep, chosen)| chosen[tag] && last(keep).is_none_or(|count| self.tag_is_counted_in(count, &keep.selector, chosen, tag)));
         let Some(time) = self.tag_time(tag) else { return false };
         let is_deleted = self.delete_rules().any(|(delete, chosen)| {
             chosen[tag]
@@ -351,12 +352,11 @@ impl<'a> Oracle<'a> {
 
     fn untagged_image_is_condemned(&self, manifest: usize) -> bool {
         let is_kept = self.keep_rules().any(|(keep, _)| {
-            matches!(keep.selector, Selector::Untagged)
-                && keep.last.as_ref().is_none_or(|count| self.manifest_is_counted_in(count, manifest))
+            matches!(keep.selector.about, About::Untagged) && last(keep).is_none_or(|count| self.manifest_is_counted_in(count, manifest))
         });
         let is_deleted = self.delete_rules().any(|(delete, _)| {
             let age = self.world.now.duration_since(self.untagged_time(manifest, delete.adopt_backlog));
-            matches!(delete.selector, Selector::Untagged)
+            matches!(delete.selector.about, About::Untagged)
                 && self.world.acting().limits.min_age <= age
                 && delete.older_than.is_none_or(|older_than| older_than.duration() < age)
                 && delete.except_last.as_ref().is_none_or(|count| !self.manifest_is_counted_in(count, manifest))
@@ -464,6 +464,11 @@ fn newer_and_larger(left: &(Timestamp, Option<&str>, Digest), right: &(Timestamp
         (left, right) => left.is_some().cmp(&right.is_some()),
     };
     left.0.cmp(&right.0).then(by_name).then(left.2.cmp(&right.2))
+}
+
+/// The count of a keep rule.
+fn last(keep: &Keep) -> Option<&Count> {
+    keep.when.iter().find_map(|when| if let KeepWhen::Last(count) = when { Some(count) } else { None })
 }
 
 fn selector(action: &Action) -> &Selector {

@@ -83,6 +83,7 @@ scenarios! {
     adopted_backlog
     times_that_mean_nothing
     young_and_few
+    changed_policies
     limit_on_deletes
     limit_on_percent
     oldest_first

@@ -50,8 +50,85 @@ fn wrong(said: Result<Vec<Policy>, String>, expected: Expect) {
 fn what_is_wrong_with_defaults_is_said_once_and_where_it_stands() {
     let policies = ["name: a, repositories: { include: [a] }", "name: b, repositories: { include: [b] }"];
     let defaults = "  mod: enforce\n  schedule: \"0 25 * * *\"\n  limits: { min_age: 30m, max: 1 }\n  rules: []\n";
-    wrong(with_defaults(defaults, &policies), expect![[""]]);
-    wrong(with_defaults("  time_zone: Europe/Berln\n", &policies), expect![[""]]);
+    wrong(with_defaults(defaults, &policies), expect![[r#"
+        ci.yaml:3:3: error: `defaults` has no key `mod`
+          |
+        3 |   mod: enforce
+          |   ^^^
+          = at defaults.mod
+          = hint: did you mean `mode`?
+
+        ci.yaml:4:13: error: "0 25 * * *" is not a schedule: in the hour field, 25 is not from 0 to 23
+          |
+        4 |   schedule: "0 25 * * *"
+          |             ^^^^^^^^^^^^
+          = at policies[0].schedule
+          = hint: write 0 to 23, or * for any
+
+        ci.yaml:5:22: error: `min_age` is shorter than an hour
+          |
+        5 |   limits: { min_age: 30m, max: 1 }
+          |                      ^^^
+          = at policies[0].limits.min_age
+          = hint: write `min_age: 1h` or more: a push of several parts must be able to
+                  finish
+
+        ci.yaml:5:27: error: `limits` has no key `max`
+          |
+        5 |   limits: { min_age: 30m, max: 1 }
+          |                           ^^^
+          = at defaults.limits.max
+          = hint: did you mean `max_deletes`?
+
+        ci.yaml:6:3: error: `defaults` has no key `rules`
+          |
+        6 |   rules: []
+          |   ^^^^^
+          = at defaults.rules
+          = hint: `rules` is a key of `policy`
+
+        ci.yaml:8:5: error: `policy` has no `mode`
+          |
+        8 |   - { name: a, repositories: { include: [a] }, rules: [{ name: dangling…
+          |     ^^^^
+          = at policies[0]
+          = hint: write `mode: dry-run` (whether its plans are applied; there is no
+                  default)
+
+        ci.yaml:9:5: error: `policy` has no `mode`
+          |
+        9 |   - { name: b, repositories: { include: [b] }, rules: [{ name: dangling…
+          |     ^^^^
+          = at policies[1]
+          = hint: write `mode: dry-run` (whether its plans are applied; there is no
+                  default)
+
+        7 problems in 1 file"#]]);
+    wrong(with_defaults("  time_zone: Europe/Berln\n", &policies), expect![[r#"
+        ci.yaml:3:14: error: "Europe/Berln" is not a known time zone
+          |
+        3 |   time_zone: Europe/Berln
+          |              ^^^^^^^^^^^^
+          = at policies[0].time_zone
+          = hint: did you mean `Europe/Berlin`?
+
+        ci.yaml:5:5: error: `policy` has no `mode`
+          |
+        5 |   - { name: a, repositories: { include: [a] }, rules: [{ name: dangling…
+          |     ^^^^
+          = at policies[0]
+          = hint: write `mode: dry-run` (whether its plans are applied; there is no
+                  default)
+
+        ci.yaml:6:5: error: `policy` has no `mode`
+          |
+        6 |   - { name: b, repositories: { include: [b] }, rules: [{ name: dangling…
+          |     ^^^^
+          = at policies[1]
+          = hint: write `mode: dry-run` (whether its plans are applied; there is no
+                  default)
+
+        3 problems in 1 file"#]]);
 }
 
 #[test]
@@ -107,10 +184,28 @@ fn a_file_stays_within_what_the_settings_give_to_it() {
 fn what_goes_beyond_is_an_error_with_both_places() {
     let entry = ", repositories: [\"team-a/**\"], limits: { max_deletes: 100, max_delete_percent: 0, keep_at_least: 3, min_age: 48h }";
     for (team, expected) in [
-        ("repositories: { include: [\"**\", \"team-*/web\", \"team-a*\", \"team-b/x\", \"team-a/ok\"] }", expect![[""]]),
+        ("repositories: { include: [\"**\", \"team-*/web\", \"team-a*\", \"team-b/x\", \"team-a/ok\"] }", expect![[r#"
+            teams/a.yaml:3:57: "**" goes beyond the repositories that the settings give to this file
+              they are "team-a/**" (retaind.yaml:5); write a glob that surely lies within
+            teams/a.yaml:3:63: "team-*/web" goes beyond the repositories that the settings give to this file
+              they are "team-a/**" (retaind.yaml:5); write a glob that surely lies within
+            teams/a.yaml:3:77: "team-a*" goes beyond the repositories that the settings give to this file
+              they are "team-a/**" (retaind.yaml:5); write a glob that surely lies within
+            teams/a.yaml:3:88: "team-b/x" goes beyond the repositories that the settings give to this file
+              they are "team-a/**" (retaind.yaml:5); write a glob that surely lies within
+        "#]]),
         (
             "repositories: { include: [\"team-a/*\"] }, limits: { max_deletes: 101, max_delete_percent: 1, keep_at_least: 2, min_age: 24h }",
-            expect![[""]],
+            expect![[r#"
+                teams/a.yaml:3:95: `max_deletes` goes beyond what the settings allow to this file
+                  they say `max_deletes: 100` (retaind.yaml:5)
+                teams/a.yaml:3:120: `max_delete_percent` goes beyond what the settings allow to this file
+                  they say `max_delete_percent: 0` (retaind.yaml:5)
+                teams/a.yaml:3:138: `keep_at_least` goes beyond what the settings allow to this file
+                  they say `keep_at_least: 3` (retaind.yaml:5)
+                teams/a.yaml:3:150: `min_age` goes beyond what the settings allow to this file
+                  they say `min_age: 2d` (retaind.yaml:5)
+            "#]],
         ),
     ] {
         expected.assert_eq(&load(entry, team).expect_err("problems"));
@@ -120,6 +215,16 @@ fn what_goes_beyond_is_an_error_with_both_places() {
 #[test]
 fn entries_are_read_strictly() {
     let load = |entry: &str| load(entry, "repositories: { include: [\"team-a/*\"] }").expect_err("problems");
-    expect![[""]].assert_eq(&load(", repositories: [], limits: {}"));
-    expect![[""]].assert_eq(&load(", repositories: \"Team-A/**\", limit: { max_deletes: 1 }"));
+    expect![[r#"
+        retaind.yaml:5:41: `repositories` is an empty list
+          write at least one, or leave the key out
+        retaind.yaml:5:45: `ceiling` needs at least one of `max_deletes`, `max_delete_percent`, `keep_at_least` or `min_age`
+          such as `max_deletes: 100`
+    "#]].assert_eq(&load(", repositories: [], limits: {}"));
+    expect![[r#"
+        retaind.yaml:5:41: "Team-A/**" matches no repository: none has 'T' in its name
+          repositories are named in lower case, without tag and digest, such as "team-a/web"
+        retaind.yaml:5:54: `policy_path` has no key `limit`
+          did you mean `limits`?
+    "#]].assert_eq(&load(", repositories: \"Team-A/**\", limit: { max_deletes: 1 }"));
 }

@@ -10,8 +10,8 @@ use retaind::model::{Contents, Digest, LockChange, Locks, Manifest, MediaType, R
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
 use retaind::policy::{
-    Action, Age, Count, Delete, Grouping, Images, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
-    RepositoryFilter, Rule, Selector, TagPattern,
+    About, Action, Age, Changes, Count, Delete, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy,
+    Pattern, Policy, RepositoryFilter, Rule, Selector, TagPattern,
 };
 
 /// The most manifests of a world: enough for an index of an index, a chain of referrers and two bystanders.
@@ -195,9 +195,10 @@ impl Lot {
         let acting = self.rng.usize(0..policies.len());
         if self.one_in(2) {
             // A rule that condemns most of what is there, so that what holds against it is seen at work.
-            let tags = Selector::Tags(patterns()[0].clone());
-            let selector = self.pick(&[tags.clone(), tags, Selector::Untagged]);
-            let delete = Delete { selector, older_than: Some(self.age()), except_last: None, adopt_backlog: self.rng.bool() };
+            let tags = Selector::tags(patterns()[0].clone());
+            let selector = self.pick(&[tags.clone(), tags, Selector::all(About::Untagged)]);
+            let older_than = Some(self.age());
+            let delete = Delete { selector, older_than, newer_than: None, except_last: None, adopt_backlog: self.rng.bool() };
             policies[acting].rules.push(Rule { name: "broad".into(), action: Action::Delete(delete) });
         }
         World { repository_locks, observed_since, manifests, tags, policies, acting, now: self.now }
@@ -221,7 +222,17 @@ impl Lot {
         let references = if self.kinds.ghosts && self.one_in(6) { References::Ghost } else { References::new(children, subject) };
         let locks = if self.kinds.locks && self.one_in(10) { self.locks() } else { Locks::OPEN };
         let updated_at = self.time();
-        Manifest { digest, media_type, updated_at, locks, size_bytes: 1, references, untagged_since: None, left_behind_by: None }
+        Manifest {
+            digest,
+            media_type,
+            updated_at,
+            locks,
+            size_bytes: 1,
+            platform: None,
+            references,
+            untagged_since: None,
+            left_behind_by: None,
+        }
     }
 
     /// One of `digests`, or now and then one that is missing from the repository.
@@ -294,6 +305,7 @@ impl Lot {
             max_deletes: 500,
             max_delete_percent: 100,
             on_limit: OnLimit::Refuse,
+            changes: Changes::NextRun,
         };
         policy(place, self.pick(&[Mode::DryRun, Mode::Enforce]), rules, limits)
     }
@@ -303,8 +315,8 @@ impl Lot {
         if self.kinds.foreign_rules && lot < 6 {
             if lot < 4 {
                 let selector = self.selector();
-                let last = if self.rng.bool() { Some(self.count(&selector)) } else { None };
-                return Action::Keep(Keep { selector, last });
+                let when = if self.rng.bool() { vec![KeepWhen::Last(self.count(&selector))] } else { Vec::new() };
+                return Action::Keep(Keep { selector, when, all_tags: false });
             }
             let closed = Some(lot == 5);
             let change = self.pick(&[
@@ -313,14 +325,14 @@ impl Lot {
                 LockChange { can_delete: closed, can_write: closed, ..LockChange::default() },
             ]);
             let on = self.pick(&[LockTarget::Tag, LockTarget::Manifest, LockTarget::Both]);
-            let rule = LockRule { selector: Selector::Tags(self.pick(patterns())), change, on };
+            let rule = LockRule { selector: Selector::tags(self.pick(patterns())), change, on };
             return if lot == 4 { Action::Lock(rule) } else { Action::Unlock(rule) };
         }
         let selector = self.selector();
         let except_last = if self.one_in(2) { Some(self.count(&selector)) } else { None };
         let older_than = if except_last.is_none() || self.rng.bool() { Some(self.age()) } else { None };
-        let adopt_backlog = matches!(selector, Selector::Untagged) && self.rng.bool();
-        Action::Delete(Delete { selector, older_than, except_last, adopt_backlog })
+        let adopt_backlog = matches!(selector.about, About::Untagged) && self.rng.bool();
+        Action::Delete(Delete { selector, older_than, newer_than: None, except_last, adopt_backlog })
     }
 
     fn age(&mut self) -> Age {
@@ -328,24 +340,24 @@ impl Lot {
     }
 
     fn selector(&mut self) -> Selector {
-        if self.one_in(4) { Selector::Untagged } else { Selector::Tags(self.pick(patterns())) }
+        if self.one_in(4) { Selector::all(About::Untagged) } else { Selector::tags(self.pick(patterns())) }
     }
 
     /// Only what a policy file may say: versions where the selector reads versions, captures where it captures.
     fn count(&mut self, selector: &Selector) -> Count {
         let (mut per, mut order_by) = (Grouping::All, OrderBy::Time);
-        match selector {
-            Selector::Tags(TagPattern::Semver { .. }) => {
+        match &selector.about {
+            About::Tags(TagPattern::Semver { .. }) => {
                 per = self.pick(&[Grouping::All, Grouping::Major, Grouping::Minor]);
                 order_by = self.pick(&[OrderBy::Time, OrderBy::Version]);
             }
-            Selector::Tags(TagPattern::Regex { any, .. }) => {
+            About::Tags(TagPattern::Regex { any, .. }) => {
                 let names: Vec<Box<str>> = any[0].capture_names().flatten().map(Into::into).collect();
                 if !names.is_empty() && self.rng.bool() {
                     per = Grouping::Captures(if self.rng.bool() { names } else { names[..1].to_vec() });
                 }
             }
-            Selector::Tags(TagPattern::Glob { .. }) | Selector::Untagged => {}
+            About::Tags(TagPattern::Glob { .. }) | About::Untagged | About::Orphaned | About::Images => {}
         }
         Count { images: Images::new(self.rng.u32(1..=3)).expect("above zero"), per, order_by }
     }
@@ -447,7 +459,17 @@ impl fmt::Display for World {
         let observed = self.observed_since.map_or("now".to_owned(), |time| ago(Some(time)).to_string());
         writeln!(formatter, "repository{}, observed since {observed}; ages:", shut(self.repository_locks))?;
         for manifest in &self.manifests {
-            let Manifest { digest, media_type: _, updated_at, locks, size_bytes: _, references, untagged_since, left_behind_by } = manifest;
+            let Manifest {
+                digest,
+                media_type: _,
+                updated_at,
+                locks,
+                size_bytes: _,
+                platform: _,
+                references,
+                untagged_since,
+                left_behind_by,
+            } = manifest;
             write!(formatter, "  {} {}{}", short(*digest), ago(*updated_at), shut(*locks))?;
             if *references == References::Ghost {
                 write!(formatter, " ghost")?;

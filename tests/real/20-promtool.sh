@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # promtool and Prometheus read the metrics of `retaind run` before and after its first runs: names, types, units and help are as they
-# should be, and every metric that docs/metrics.md names is there, and no other.
+# should be, and every metric that docs/metrics.md names is there, and no other. The alerts pass their tests and are quiet about a daemon
+# that is well, and every question of the dashboard has an answer.
 #
 #   RETAIND=target/debug/retaind tests/real/20-promtool.sh
 #
@@ -9,7 +10,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 RETAIND=$(realpath "${RETAIND:?the built program}")
-readonly here RETAIND
+readonly here RETAIND deploy=$here/../../deploy
 exec </dev/null
 
 work=$(mktemp -d)
@@ -23,6 +24,7 @@ main() {
     trap 'clean_up $prometheus' EXIT
     install_python
     find_programs
+    check_alerts
     draw_registry
     start_emulator --seed "$work/registry.txt"
     # shellcheck disable=SC2119 # It needs no further settings.
@@ -31,6 +33,7 @@ main() {
     start_prometheus
     python3 "$here/prometheus.py" "$prometheus_at" "$here/../../docs/metrics.md" || fail "the daemon said: $(cat "$work/daemon"); Prometheus said: $(tail "$work/prometheus.log")"
     check_page after
+    python3 "$here/dashboard.py" "$prometheus_at" "$deploy/grafana/retaind.json" "$here/../../docs/operations.md" || fail "Prometheus said: $(tail "$work/prometheus.log")"
     grep -q '^retaind_policy_last_success_timestamp_seconds{' "$work/page" || fail "no run has ended: the page is not all that there is to it"
     refuses_a_bad_page
     stop_daemon
@@ -64,6 +67,18 @@ policies:
 YAML
 }
 
+# The alerts of deploy/prometheus, and their own tests.
+check_alerts() {
+    "$programs/promtool" check rules "$deploy/prometheus/alerts.yaml" >"$work/said" 2>&1 || fail "the alerts: $(cat "$work/said")"
+    (cd "$deploy/prometheus" && "$programs/promtool" test rules alerts.test.yaml) >"$work/said" 2>&1 || fail "the alerts: $(cat "$work/said")"
+    printf 'promtool accepts the alerts: %s\n' "$(grep -c 'alert:' "$deploy/prometheus/alerts.yaml")"
+    # A check that cannot fail would say nothing.
+    mkdir "$work/alerts"
+    sed 's/== 0 or absent/== 2 or absent/' "$deploy/prometheus/alerts.yaml" >"$work/alerts/alerts.yaml"
+    cp "$deploy/prometheus/alerts.test.yaml" "$work/alerts/"
+    if (cd "$work/alerts" && "$programs/promtool" test rules alerts.test.yaml) >"$work/said" 2>&1; then fail "the tests of the alerts do not see a wrong one"; fi
+}
+
 # The page of the daemon as it is now, into $work/page.
 check_page() {
     local said
@@ -87,7 +102,8 @@ refuses_a_bad_page() {
 start_prometheus() {
     prometheus_at=127.0.0.1:$(free_port)
     cat >"$work/prometheus.yml" <<YAML
-global: { scrape_interval: 1s }
+global: { scrape_interval: 1s, evaluation_interval: 5s }
+rule_files: [ $(realpath "$deploy/prometheus/alerts.yaml") ]
 scrape_configs:
   - job_name: retaind
     static_configs: [{ targets: ["${server#http://}"] }]

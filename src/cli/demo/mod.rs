@@ -1,5 +1,7 @@
 //! `retaind demo`: the main job from end to end, on the emulator in this process, through real sockets and the real client.
 
+mod live;
+
 use std::fmt::Write as _;
 
 use tokio::net::TcpListener;
@@ -17,10 +19,14 @@ use super::{End, Failure, connect, print, run};
 const ESTATE: &str = include_str!("estate.txt");
 const POLICIES: &str = include_str!("policies.yaml");
 
-/// Shows the registry, the policies, the plan, what was done, and what is left.
+/// The daemon, or one run of each policy.
 pub(super) async fn demo(arguments: &DemoArguments, clock: &Clock) -> Result<End, Failure> {
-    // Today the demo always ends by itself; the argument is there so that scripts can say that they count on it.
-    let DemoArguments { once: _ } = arguments;
+    let DemoArguments { once } = arguments;
+    if *once { self::once(clock).await } else { live::live(clock).await }
+}
+
+/// Shows the registry, the policies, the plan, what was done, and what is left.
+async fn once(clock: &Clock) -> Result<End, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::partial(format!("the demo cannot start: {error}"));
     let told = clock.clone();
     let emulator =

@@ -1,7 +1,6 @@
 //! Policies: names, registries, schedules, rules, limits.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::selector::{patterns, selector};
@@ -15,8 +14,8 @@ use crate::config::suggest::nearest;
 use crate::config::written::Written;
 use crate::model::{LockChange, RegistryName};
 use crate::policy::{
-    Action, Count, Delete, Expression, Grouping, Keep, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy, Pattern, Policy,
-    RepositoryFilter, Rule, Schedule, Selector, TagPattern, Window, Windows,
+    About, Action, Changes, Count, Delete, Expression, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OnLimit,
+    OrderBy, Pattern, Period, Policy, RepositoryFilter, Rule, Schedule, Selector, TagPattern, Window, Windows,
 };
 use jiff::tz::TimeZone;
 
@@ -53,11 +52,12 @@ pub(in crate::config) fn policies(files: &[PolicyFile], known: &Known, problems:
 fn policy(context: &mut Context<'_>, item: &Item, object: &Object, known: &Known, taken: &mut Taken) -> Option<Policy> {
     let name = name(context, object, "policy", taken);
     let registries = registries(context, item, object, known);
-    let schedule = schedule(context, object);
+    let zone = object.get("time_zone").map_or(Some(TimeZone::UTC), |item| time_zone(context, item));
+    let schedule = schedule(context, object, zone.as_ref());
     let repositories = object.object("repositories").map(|object| repositories(context, object, known));
     let mut taken = Taken::new();
     let rules: Vec<Option<Rule>> =
-        object.items("rules").iter().filter_map(Item::as_object).map(|object| rule(context, object, &mut taken)).collect();
+        object.items("rules").iter().filter_map(Item::as_object).map(|object| rule(context, object, zone.as_ref(), &mut taken)).collect();
     let limits = object.object("limits").map_or_else(Limits::default, |object| limits(context, object));
     let mode = match object.word("mode")? {
         "enforce" => Mode::Enforce,
@@ -129,12 +129,11 @@ fn registries(context: &mut Context<'_>, policy: &Item, object: &Object, known: 
 }
 
 /// None when the policy has no schedule, or a bad one, which has been reported.
-fn schedule(context: &mut Context<'_>, object: &Object) -> Option<Schedule> {
-    let zone = object.get("time_zone").map_or(Some(TimeZone::UTC), |item| time_zone(context, item));
+fn schedule(context: &mut Context<'_>, object: &Object, zone: Option<&TimeZone>) -> Option<Schedule> {
     let windows = windows(context, object);
     let item = object.get("schedule")?;
     match Expression::parse(item.as_text()?) {
-        Ok(expression) => Some(Schedule { expression, zone: zone?, windows: windows? }),
+        Ok(expression) => Some(Schedule { expression, zone: zone?.clone(), windows: windows? }),
         Err(error) => {
             context.report(item, Complaint::new(error.what).hint(error.hint));
             None
@@ -224,9 +223,10 @@ pub(super) fn repository_glob(text: &str, known: &Known) -> Result<Pattern, Comp
     }
 }
 
-fn rule(context: &mut Context<'_>, object: &Object, taken: &mut Taken) -> Option<Rule> {
+/// `zone` is None when it is bad, which has been reported.
+fn rule(context: &mut Context<'_>, object: &Object, zone: Option<&TimeZone>, taken: &mut Taken) -> Option<Rule> {
     let name = name(context, object, "rule", taken);
-    let keep = object.object("keep").map(|object| keep(context, object).map(Action::Keep));
+    let keep = object.object("keep").map(|object| keep(context, object, zone).map(Action::Keep));
     let delete = object.object("delete").map(|object| delete(context, object).map(Action::Delete));
     let lock = object.object("lock").map(|object| lock_rule(context, object).map(Action::Lock));
     let unlock = object.object("unlock").map(|object| lock_rule(context, object).map(Action::Unlock));
@@ -234,21 +234,47 @@ fn rule(context: &mut Context<'_>, object: &Object, taken: &mut Taken) -> Option
     Some(Rule { name: name?, action: action? })
 }
 
-fn keep(context: &mut Context<'_>, object: &Object) -> Option<Keep> {
+fn keep(context: &mut Context<'_>, object: &Object, zone: Option<&TimeZone>) -> Option<Keep> {
     let selector = selector(context, object);
-    let last = count(context, object, "last", selector.as_ref());
-    Some(Keep { selector: selector?, last })
+    let mut when = Vec::new();
+    when.extend(count(context, object, "last", selector.as_ref()).map(KeepWhen::Last));
+    when.extend(object.age("newer_than").map(KeepWhen::NewerThan));
+    for (key, period) in [("daily", Period::Day), ("weekly", Period::Week), ("monthly", Period::Month), ("yearly", Period::Year)] {
+        if let Some(periods) = images(object, key) {
+            when.push(KeepWhen::NewestOfEach { period, periods, zone: zone?.clone() });
+        }
+    }
+    // A condition that is written and bad is not there now; without it the rule would keep something else than it says.
+    let written =
+        ["last", "newer_than", "daily", "weekly", "monthly", "yearly"].into_iter().filter(|key| object.get(key).is_some()).count();
+    if when.len() < written {
+        return None;
+    }
+    let selector = selector?;
+    let all_tags = object.bool("all_tags").unwrap_or_default();
+    if let (true, About::Untagged | About::Orphaned, Some(item)) = (all_tags, &selector.about, object.get("all_tags")) {
+        let complaint = Complaint::new("`all_tags` has no meaning for what has no tags");
+        context.report(item, complaint.hint("leave it out, or choose by `tags`"));
+    }
+    Some(Keep { selector, when, all_tags })
 }
 
 fn delete(context: &mut Context<'_>, object: &Object) -> Option<Delete> {
     let selector = selector(context, object);
     let except_last = count(context, object, "except_last", selector.as_ref());
-    Some(Delete {
-        selector: selector?,
-        older_than: object.age("older_than"),
-        except_last,
-        adopt_backlog: object.bool("adopt_backlog").unwrap_or_default(),
-    })
+    let (older_than, newer_than) = (object.age("older_than"), object.age("newer_than"));
+    if let (Some(older), Some(newer), Some(item)) = (older_than, newer_than, object.get("newer_than"))
+        && newer <= older
+    {
+        let complaint = Complaint::new(format!("nothing is older than {older} and newer than {newer}"));
+        context.report(item, complaint.hint("write a longer `newer_than` or a shorter `older_than`"));
+    }
+    let adopt_backlog = object.bool("adopt_backlog").unwrap_or_default();
+    Some(Delete { selector: selector?, older_than, newer_than, except_last, adopt_backlog })
+}
+
+fn images(object: &Object, key: &str) -> Option<Images> {
+    Images::new(u32::try_from(object.integer(key)?).ok()?)
 }
 
 /// `last` or `except_last` with `per` and `order_by`.
@@ -258,21 +284,20 @@ fn count(context: &mut Context<'_>, object: &Object, key: &str, selector: Option
         Some("version") => OrderBy::Version,
         Some(_) | None => OrderBy::Time,
     };
-    let by_semver = matches!(selector, Some(Selector::Tags(TagPattern::Semver { .. })));
+    let by_semver = selector.is_some_and(|selector| matches!(selector.about, About::Tags(TagPattern::Semver { .. })));
     if let (OrderBy::Version, Some(_), false, Some(item)) = (order_by, selector, by_semver, object.get("order_by")) {
         let message = "`order_by: version` works only for tags chosen by `semver`";
         context.report(item, Complaint::new(message).hint("write `tags: { semver: \"…\" }`, or leave `order_by` out to order by time"));
     }
-    let images = NonZeroU32::new(u32::try_from(object.integer(key)?).ok()?)?;
-    Some(Count { images, per, order_by })
+    Some(Count { images: images(object, key)?, per, order_by })
 }
 
 /// `per`: versions with semver, names of captures with regex, nothing with anything else.
 fn grouping(context: &mut Context<'_>, object: &Object, selector: &Selector) -> Grouping {
     let Some(per) = object.get("per") else { return Grouping::All };
     let names: Vec<(&Item, &str)> = per.items().iter().filter_map(|item| Some((item, item.as_text()?))).collect();
-    match selector {
-        Selector::Tags(TagPattern::Regex { any, .. }) => {
+    match &selector.about {
+        About::Tags(TagPattern::Regex { any, .. }) => {
             for (item, name) in &names {
                 for regex in any.iter().filter(|regex| !regex.capture_names().flatten().any(|capture| capture == *name)) {
                     let written = regex.as_str().trim_start_matches("^(?:").trim_end_matches(")$");
@@ -282,7 +307,7 @@ fn grouping(context: &mut Context<'_>, object: &Object, selector: &Selector) -> 
             }
             Grouping::Captures(names.iter().map(|(_, name)| (*name).into()).collect())
         }
-        Selector::Tags(TagPattern::Semver { .. }) => match names.as_slice() {
+        About::Tags(TagPattern::Semver { .. }) => match names.as_slice() {
             [(_, "major")] => Grouping::Major,
             [(_, "minor")] => Grouping::Minor,
             _ => {
@@ -291,7 +316,7 @@ fn grouping(context: &mut Context<'_>, object: &Object, selector: &Selector) -> 
                 Grouping::All
             }
         },
-        Selector::Tags(TagPattern::Glob { .. }) | Selector::Untagged => {
+        About::Tags(TagPattern::Glob { .. }) | About::Untagged | About::Orphaned | About::Images => {
             let complaint = Complaint::new("`per` works only for tags chosen by `semver` or `regex`");
             let hint = "write `tags: { semver: \">=0.0.0\" }` with `per: minor`, or a `regex` with named groups";
             context.report(per, complaint.hint(hint));
@@ -334,6 +359,11 @@ fn limits(context: &mut Context<'_>, object: &Object) -> Limits {
         on_limit: match object.word("on_limit") {
             Some("oldest_first") => OnLimit::OldestFirst,
             Some(_) | None => OnLimit::Refuse,
+        },
+        changes: match object.word("changes") {
+            Some("approve") => Changes::Approve,
+            Some("immediately") => Changes::Immediately,
+            Some(_) | None => Changes::NextRun,
         },
     }
 }

@@ -5,17 +5,45 @@ use super::Context;
 use crate::config::item::{Item, Object};
 use crate::config::problem::Complaint;
 use crate::config::scalar::split_hint;
-use crate::policy::{InvalidPattern, Pattern, Selector, TagPattern};
+use crate::model::Platform;
+use crate::policy::{About, Filter, InvalidPattern, Pattern, Selector, TagPattern};
 
 /// Most regular expressions of a file: each may take a megabyte when it is compiled.
 const REGEXES_MAX: usize = 500;
 
 /// The selector of an action; None when it is bad or missing, which has been reported.
 pub(super) fn selector(context: &mut Context<'_>, object: &Object) -> Option<Selector> {
-    if object.bool("untagged") == Some(true) {
-        return Some(Selector::Untagged);
+    let filters = filters(context, object);
+    let about = if object.bool("untagged") == Some(true) {
+        About::Untagged
+    } else if object.bool("orphaned") == Some(true) {
+        About::Orphaned
+    } else if let Some(tags) = object.get("tags") {
+        About::Tags(tag_pattern(context, tags)?)
+    } else if filters.is_empty() {
+        return None;
+    } else {
+        About::Images
+    };
+    Some(Selector { about, filters })
+}
+
+/// The filters that are written. A bad one has been reported, and what the others leave is used for nothing.
+fn filters(context: &mut Context<'_>, object: &Object) -> Vec<Filter> {
+    let mut filters = Vec::new();
+    if object.get("media_type").is_some() {
+        filters.push(Filter::MediaType(patterns(context, object.items("media_type"), media_type_glob)));
     }
-    let tags = object.object("tags")?;
+    if object.get("platform").is_some() {
+        let read = |text: &str| text.parse::<Platform>().map_err(|error| split_hint(&error.to_string()));
+        filters.push(Filter::Platform(patterns(context, object.items("platform"), read)));
+    }
+    filters.extend(object.size("larger_than").map(Filter::LargerThan));
+    filters
+}
+
+fn tag_pattern(context: &mut Context<'_>, item: &Item) -> Option<TagPattern> {
+    let tags = item.as_object()?;
     let except = tags.items("except");
     let complain = |error: InvalidPattern| split_hint(&error.to_string());
     let pattern = if tags.get("glob").is_some() {
@@ -23,7 +51,7 @@ pub(super) fn selector(context: &mut Context<'_>, object: &Object) -> Option<Sel
         TagPattern::Glob { any, except: patterns(context, except, tag_glob) }
     } else if tags.get("regex").is_some() {
         context.regexes += tags.items("regex").len() + except.len();
-        if let (true, Some(item)) = (REGEXES_MAX < context.regexes, object.get("tags")) {
+        if REGEXES_MAX < context.regexes {
             let complaint = Complaint::new(format!("these are more than {REGEXES_MAX} regular expressions in one file"));
             context.report(item, complaint.hint("join them with `|`, or split the file"));
             return None;
@@ -37,7 +65,7 @@ pub(super) fn selector(context: &mut Context<'_>, object: &Object) -> Option<Sel
     } else {
         return None;
     };
-    Some(Selector::Tags(pattern))
+    Some(pattern)
 }
 
 /// Reads a list of patterns and reports those that cannot be read.
@@ -54,6 +82,18 @@ pub(super) fn patterns<P>(context: &mut Context<'_>, items: &[Item], read: impl 
         }
     }
     patterns
+}
+
+/// A glob that could match a media type.
+fn media_type_glob(text: &str) -> Result<Pattern, Complaint> {
+    let pattern = Pattern::parse(text).map_err(|error| split_hint(&error.to_string()))?;
+    let good = |character: char| character.is_ascii_graphic() && !"\"'<>()@;:=".contains(character);
+    if !text.contains('/') && !text.contains("**") || !text.chars().all(good) {
+        let complaint = Complaint::new(format!("{text:?} matches no media type"));
+        return Err(complaint
+            .hint("write all of it, such as application/vnd.oci.image.index.v1+json, or a glob such as \"application/vnd.docker.*\""));
+    }
+    Ok(pattern)
 }
 
 /// A glob that could match a tag.

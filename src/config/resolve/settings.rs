@@ -188,7 +188,12 @@ fn state_settings(context: &mut Context<'_>, object: &Object, folder: &Path) -> 
         let message = "`dir` and `volatile: true` contradict each other";
         context.report(item, Complaint::new(message).hint("keep `dir` to remember, or `volatile: true` to forget"));
     }
-    StateSettings { dir, volatile }
+    let history = object.age("history").map_or(StateSettings::default().history, |age| age.duration());
+    if let (true, Some(item)) = (history < StateSettings::HISTORY_MIN, object.get("history")) {
+        let complaint = Complaint::new("`history` is shorter than two days");
+        context.report(item, complaint.hint("write `history: 2d` or more: a plan must be remembered for as long as it can be approved"));
+    }
+    StateSettings { dir, volatile, history }
 }
 
 fn server_settings(context: &mut Context<'_>, object: &Object) -> ServerSettings {

@@ -16,6 +16,7 @@ pub(in crate::config) static TESTS: Shape = Shape {
         Key { name: "tests", kind: Kind::Objects(&TEST), presence: Required, doc: "The tests of this file.", example: "[…]" },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -55,6 +56,7 @@ static TEST: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };

@@ -23,8 +23,10 @@ pub(super) struct Shape {
     pub(super) keys: &'static [Key],
     /// Exactly one of these is written; empty: no such demand.
     pub(super) one_of: &'static [&'static str],
-    /// At least one of these is written; empty: no such demand.
-    pub(super) any_of: &'static [&'static str],
+    /// Two of these are never written together.
+    pub(super) at_most_one: &'static [&'static str],
+    /// Of each of these lists at least one is written.
+    pub(super) any_of: &'static [&'static [&'static str]],
     /// The first has no meaning without one of the others.
     pub(super) needs: &'static [(&'static str, &'static [&'static str])],
 }
@@ -63,6 +65,8 @@ pub(super) enum Kind {
     Lines,
     /// A text that is an age, such as `30d`.
     Age,
+    /// A text that is a size, such as `500MB`.
+    Size,
     /// A share, such as `50%`.
     Percent,
     /// `true` or `false`.
@@ -133,25 +137,8 @@ pub(super) const HABITS: &[(&str, &str)] = &[
 
 /// Keys and words that are planned, with the object or key they belong to: they are answered with "not supported yet".
 pub(super) const NOT_YET: &[(&str, &[&str])] = &[
-    (
-        "keep",
-        &[
-            "newer_than",
-            "daily",
-            "weekly",
-            "monthly",
-            "yearly",
-            "all_tags",
-            "artifact_type",
-            "media_type",
-            "platform",
-            "annotation",
-            "label",
-            "larger_than",
-        ],
-    ),
-    ("delete", &["newer_than", "condemned_for", "artifact_type", "media_type", "platform", "annotation", "label", "larger_than"]),
-    ("limits", &["changes"]),
+    ("keep", &["artifact_type", "annotation", "label", "end_of_life"]),
+    ("delete", &["condemned_for", "artifact_type", "annotation", "label", "end_of_life"]),
     ("rule", &["archive"]),
     ("registry", &["apply_auth"]),
     ("auth", &["client_certificate", "azure_cli", "azure_pipelines"]),
@@ -193,6 +180,7 @@ impl Kind {
             | Self::Text(_)
             | Self::Lines
             | Self::Age
+            | Self::Size
             | Self::Percent
             | Self::Bool
             | Self::Only(_)
@@ -209,6 +197,7 @@ impl Kind {
             Self::Text(_) => "a text".to_owned(),
             Self::Lines => "a text of several lines".to_owned(),
             Self::Age => "an age".to_owned(),
+            Self::Size => "a size".to_owned(),
             Self::Percent => "a percentage".to_owned(),
             Self::Bool => "true or false".to_owned(),
             Self::Only(value) => value.to_string(),

@@ -5,6 +5,8 @@ use super::{Format, Key, Kind, Shape};
 
 /// The most images that a count may name: more is a typing error, and `u32` has room for it.
 pub(super) const IMAGES_MAX: u64 = 1_000_000;
+/// The most periods that a count may name: a hundred years of days.
+const PERIODS_MAX: u64 = 36_525;
 /// The most deletions that a run may be allowed.
 pub(super) const DELETES_MAX: u64 = 10_000_000;
 
@@ -14,6 +16,8 @@ pub(super) static REPOSITORY_GLOB: Format = Format { name: "glob", pattern: Some
 static TAG_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:/][^\\s:/]*$") };
 static REGEX: Format = Format { name: "regular expression", pattern: None };
 static RANGE: Format = Format { name: "version range", pattern: None };
+static MEDIA_TYPE: Format = Format { name: "glob", pattern: Some("^[^!\\s][^\\s]*$") };
+static PLATFORM: Format = Format { name: "platform", pattern: Some("^[a-z0-9._-]+/[a-z0-9._-]+(/[a-z0-9._-]+)?$") };
 static EXCEPTION: Format = Format { name: "pattern", pattern: None };
 static GROUP: Format = Format { name: "`major`, `minor` or capture name", pattern: Some("^[A-Za-z_][A-Za-z0-9_]*$") };
 static CRON: Format = Format {
@@ -42,6 +46,7 @@ pub(in crate::config) static POLICIES: Shape = Shape {
         Key { name: "policies", kind: Kind::Objects(&POLICY), presence: Required, doc: "The policies of this file.", example: "[…]" },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -71,7 +76,7 @@ const TIME_ZONE_KEY: Key = Key {
     name: "time_zone",
     kind: Kind::Text(&TIME_ZONE),
     presence: Default("UTC"),
-    doc: "The time zone in which the schedule and the windows are read.",
+    doc: "The time zone in which the schedule and the windows are read, and in which keep rules count days, weeks, months and years.",
     example: "Europe/Berlin",
 };
 const BETWEEN: Key = Key {
@@ -105,6 +110,7 @@ pub(in crate::config) static DEFAULTS: Shape = Shape {
         LIMITS_KEY,
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -139,6 +145,7 @@ static POLICY: Shape = Shape {
         LIMITS_KEY,
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[("between", &["schedule"]), ("not_during", &["schedule"])],
 };
@@ -157,6 +164,7 @@ static REPOSITORIES: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -202,6 +210,7 @@ static RULE: Shape = Shape {
         },
     ],
     one_of: &["keep", "delete", "lock", "unlock"],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -234,6 +243,7 @@ static TAGS: Shape = Shape {
         },
     ],
     one_of: &["glob", "regex", "semver"],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -247,6 +257,44 @@ const SELECT_UNTAGGED: Key = Key {
     doc: "Manifests without any tag that nothing kept needs.",
     example: "true",
 };
+const SELECT_ORPHANED: Key = Key {
+    name: "orphaned",
+    kind: Kind::Only(true),
+    presence: Optional,
+    doc: "Signatures, attestations and other referrers and companions whose subject is not in the repository, as long as they have no ordinary tag and nothing there needs them.",
+    example: "true",
+};
+const FILTER_MEDIA_TYPE: Key = Key {
+    name: "media_type",
+    kind: Kind::Texts(&MEDIA_TYPE),
+    presence: Optional,
+    doc: "Filter: the manifest's media type matches any of these globs, in which `*` stops at `/`.",
+    example: "application/vnd.oci.image.index.v1+json",
+};
+const FILTER_PLATFORM: Key = Key {
+    name: "platform",
+    kind: Kind::Texts(&PLATFORM),
+    presence: Optional,
+    doc: "Filter: the image runs on any of these, by the attributes the registry lists. An index runs on what its children run on, and fits when all of them do. A variant is never listed, so it is unknown.",
+    example: "windows/amd64",
+};
+const FILTER_LARGER_THAN: Key = Key {
+    name: "larger_than",
+    kind: Kind::Size,
+    presence: Optional,
+    doc: "Filter: the image is larger, by the size the registry lists (shared layers counted each time, an index the sum of its children).",
+    example: "2GB",
+};
+/// Everything that a keep or delete rule can choose by: what it is about, then the filters.
+macro_rules! keys_to_select_by {
+    ($($key:expr),* $(,)?) => {
+        &[SELECT_TAGS, SELECT_UNTAGGED, SELECT_ORPHANED, FILTER_MEDIA_TYPE, FILTER_PLATFORM, FILTER_LARGER_THAN, $($key),*]
+    };
+}
+/// The names of those keys; at least one is written.
+const SELECTED_BY: &[&str] = &["tags", "untagged", "orphaned", "media_type", "platform", "larger_than"];
+/// What a rule is about; without any of these it is about every image that fits its filters.
+const ABOUT: &[&str] = &["tags", "untagged", "orphaned"];
 const PER: Key = Key {
     name: "per",
     kind: Kind::Texts(&GROUP),
@@ -262,45 +310,65 @@ const ORDER_BY: Key = Key {
     example: "version",
 };
 
+const fn periods(name: &'static str, doc: &'static str, example: &'static str) -> Key {
+    Key { name, kind: Kind::Integer { minimum: 1, maximum: PERIODS_MAX }, presence: Optional, doc, example }
+}
+
 static KEEP: Shape = Shape {
     name: "keep",
-    doc: "Keeps all that it chooses, or the newest so many.",
-    keys: &[
-        SELECT_TAGS,
-        SELECT_UNTAGGED,
+    doc: "Keeps what it chooses while any of its conditions holds, or always if it has none. Without `tags`, `untagged` and `orphaned` it is about every image that fits its filters. What cannot be told about a filter counts as fitting: unknown means keep.",
+    keys: keys_to_select_by![
         Key {
             name: "last",
             kind: Kind::Integer { minimum: 1, maximum: IMAGES_MAX },
             presence: Optional,
-            doc: "Only the newest so many images; left out, all of them.",
+            doc: "Condition: it is among the newest so many images.",
             example: "10",
         },
         PER,
         ORDER_BY,
+        Key { name: "newer_than", kind: Kind::Age, presence: Optional, doc: "Condition: it is not older than this.", example: "30d" },
+        periods("daily", "Condition: it is the newest image of its day, for the last so many days that have one.", "7"),
+        periods("weekly", "Condition: the same for weeks (ISO 8601, from Monday).", "4"),
+        periods("monthly", "Condition: the same for months.", "12"),
+        periods("yearly", "Condition: the same for years.", "3"),
+        Key {
+            name: "all_tags",
+            kind: Kind::Bool,
+            presence: Default("false"),
+            doc: "A tag that is kept keeps the other ordinary tags of its image.",
+            example: "true",
+        },
     ],
-    one_of: &["tags", "untagged"],
-    any_of: &[],
+    one_of: &[],
+    at_most_one: ABOUT,
+    any_of: &[SELECTED_BY],
     needs: &[("per", &["last"]), ("order_by", &["last"])],
 };
 
 static DELETE: Shape = Shape {
     name: "delete",
-    doc: "Condemns what it chooses when every condition holds.",
-    keys: &[
-        SELECT_TAGS,
-        SELECT_UNTAGGED,
+    doc: "Condemns what it chooses when every condition holds. Without `tags`, `untagged` and `orphaned` it is about every image that fits its filters. What cannot be told about a filter counts as not fitting.",
+    keys: keys_to_select_by![
         Key {
             name: "older_than",
             kind: Kind::Age,
             presence: Optional,
-            doc: "Only what is strictly older; a tag's age begins anew when it moves.",
+            doc: "Condition: it is strictly older; a tag's age begins anew when it moves.",
             example: "30d",
+        },
+        Key {
+            name: "newer_than",
+            kind: Kind::Age,
+            presence: Optional,
+            doc: "Condition: it is strictly newer; goes beside `older_than` or `except_last`.",
+            example: "90d",
         },
         Key {
             name: "except_last",
             kind: Kind::Integer { minimum: 1, maximum: IMAGES_MAX },
             presence: Optional,
-            doc: "Not the newest so many images, counted over all that is chosen, whatever its age.",
+            doc: "Condition: it is not among the newest so many images, counted over all that is chosen, whatever its age.",
             example: "10",
         },
         PER,
@@ -313,9 +381,10 @@ static DELETE: Shape = Shape {
             example: "true",
         },
     ],
-    one_of: &["tags", "untagged"],
-    any_of: &["older_than", "except_last"],
-    needs: &[("per", &["except_last"]), ("order_by", &["except_last"]), ("adopt_backlog", &["untagged"])],
+    one_of: &[],
+    at_most_one: ABOUT,
+    any_of: &[SELECTED_BY, &["older_than", "except_last"]],
+    needs: &[("per", &["except_last"]), ("order_by", &["except_last"]), ("adopt_backlog", &["untagged", "orphaned"])],
 };
 
 const LOCK_TAGS: Key = Key { presence: Required, ..SELECT_TAGS };
@@ -339,7 +408,8 @@ static LOCK: Shape = Shape {
         ON,
     ],
     one_of: &[],
-    any_of: &["can_delete", "can_write", "can_read", "can_list"],
+    at_most_one: &[],
+    any_of: &[&["can_delete", "can_write", "can_read", "can_list"]],
     needs: &[],
 };
 
@@ -355,7 +425,8 @@ static UNLOCK: Shape = Shape {
         ON,
     ],
     one_of: &[],
-    any_of: &["can_delete", "can_write", "can_read", "can_list"],
+    at_most_one: &[],
+    any_of: &[&["can_delete", "can_write", "can_read", "can_list"]],
     needs: &[],
 };
 
@@ -398,8 +469,20 @@ static LIMITS: Shape = Shape {
             doc: "What happens to a run that is over a limit.",
             example: "oldest_first",
         },
+        Key {
+            name: "changes",
+            kind: Kind::Choice(&[
+                ("next_run", "it only reports; the next run applies"),
+                ("approve", "it only reports, as does every run until `retaind approve`"),
+                ("immediately", "it applies"),
+            ]),
+            presence: Default("next_run"),
+            doc: "What happens to the first run after an edit of this policy, or of what others protect from it.",
+            example: "approve",
+        },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };

@@ -42,6 +42,7 @@ pub(in crate::config) static SETTINGS: Shape = Shape {
         Key { name: "paused", kind: Kind::Bool, presence: Default("false"), doc: "Plan and report, but delete nothing.", example: "true" },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -73,6 +74,7 @@ static POLICY_PATH: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -105,7 +107,8 @@ static CEILING: Shape = Shape {
         Key { name: "min_age", kind: Kind::Age, presence: Optional, doc: "No policy may delete what is younger.", example: "48h" },
     ],
     one_of: &[],
-    any_of: &["max_deletes", "max_delete_percent", "keep_at_least", "min_age"],
+    at_most_one: &[],
+    any_of: &[&["max_deletes", "max_delete_percent", "keep_at_least", "min_age"]],
     needs: &[],
 };
 
@@ -157,6 +160,7 @@ static REGISTRY: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -182,6 +186,7 @@ static AUTO: Shape = Shape {
     doc: "Whatever the place where it runs offers: workload identity, then managed identity.",
     keys: &[kind(&[("auto", "found out")])],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -196,6 +201,7 @@ static WORKLOAD_IDENTITY: Shape = Shape {
         file("token_file", Optional, "The projected service account token.", "/var/run/secrets/azure/tokens/azure-identity-token"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -208,6 +214,7 @@ static MANAGED_IDENTITY: Shape = Shape {
         identity("client_id", Optional, "A user-assigned identity; left out, the system-assigned one."),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -222,6 +229,7 @@ static CLIENT_SECRET: Shape = Shape {
         file("secret_file", Required, "A file with the secret.", "/run/secrets/client-secret"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -241,6 +249,7 @@ static BASIC: Shape = Shape {
         file("password_file", Required, "A file with the password.", "/run/secrets/password"),
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -250,6 +259,7 @@ static ANONYMOUS: Shape = Shape {
     doc: "No identity: planning on public registries.",
     keys: &[kind(&[("anonymous", "no identity")])],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -274,6 +284,7 @@ static THROTTLE: Shape = Shape {
         },
     ],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };
@@ -296,9 +307,17 @@ static STATE: Shape = Shape {
             doc: "Says that forgetting is meant, so that policies in `enforce` mode may delete without `dir`.",
             example: "true",
         },
+        Key {
+            name: "history",
+            kind: Kind::Age,
+            presence: Default("400d"),
+            doc: "How long runs and what they changed are remembered, with the manifests that were deleted; at least two days.",
+            example: "90d",
+        },
     ],
     one_of: &[],
-    any_of: &["dir", "volatile"],
+    at_most_one: &[],
+    any_of: &[&["dir", "volatile"]],
     needs: &[],
 };
 
@@ -313,6 +332,7 @@ static SERVER: Shape = Shape {
         example: "\"0.0.0.0:8080\"",
     }],
     one_of: &[],
+    at_most_one: &[],
     any_of: &[],
     needs: &[],
 };

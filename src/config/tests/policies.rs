@@ -57,12 +57,12 @@ fn counts_go_with_selectors() {
                = at policies[0].rules[4].keep.per
                = hint: write `last` beside it, or leave it out
 
-            ci.yaml:12:84: error: `adopt_backlog` has no meaning without `untagged`
+            ci.yaml:12:84: error: `adopt_backlog` has no meaning without `untagged` or `orphaned`
                |
             12 | … }, older_than: 1d, adopt_backlog: true, order_by: version } }
                |                                     ^^^^
                = at policies[0].rules[5].delete.adopt_backlog
-               = hint: write `untagged` beside it, or leave it out
+               = hint: write `untagged` or `orphaned` beside it, or leave it out
 
             ci.yaml:12:100: error: `order_by` has no meaning without `except_last`
                |

@@ -4,7 +4,7 @@ use expect_test::expect;
 
 use super::*;
 use crate::model::RepositoryName;
-use crate::policy::{Action, Grouping, Images, Limits, LockTarget, Mode, OnLimit, OrderBy, Selector};
+use crate::policy::{About, Action, Grouping, Images, Limits, LockTarget, Mode, OnLimit, OrderBy};
 
 #[track_caller]
 fn resolve(policies: &str) -> Configuration {
@@ -75,14 +75,17 @@ fn everything_else_that_rules_can_say_is_resolved() {
                 name: "a",
                 action: Unlock(
                     LockRule {
-                        selector: Tags(
-                            Glob {
-                                any: [
-                                    "a",
-                                ],
-                                except: [],
-                            },
-                        ),
+                        selector: Selector {
+                            about: Tags(
+                                Glob {
+                                    any: [
+                                        "a",
+                                    ],
+                                    except: [],
+                                },
+                            ),
+                            filters: [],
+                        },
                         change: LockChange {
                             can_delete: None,
                             can_write: None,
@@ -101,12 +104,16 @@ fn everything_else_that_rules_can_say_is_resolved() {
                 name: "b",
                 action: Delete(
                     Delete {
-                        selector: Untagged,
+                        selector: Selector {
+                            about: Untagged,
+                            filters: [],
+                        },
                         older_than: Some(
                             Age(
                                 604800s,
                             ),
                         ),
+                        newer_than: None,
                         except_last: None,
                         adopt_backlog: true,
                     },
@@ -116,32 +123,38 @@ fn everything_else_that_rules_can_say_is_resolved() {
                 name: "c",
                 action: Keep(
                     Keep {
-                        selector: Tags(
-                            Regex {
-                                any: [
-                                    Regex(
-                                        "^(?:(?<line>\\d+)-(?<os>.+))$",
-                                    ),
-                                ],
-                                except: [
-                                    Regex(
-                                        "^(?:1-.*)$",
-                                    ),
-                                ],
-                            },
-                        ),
-                        last: Some(
-                            Count {
-                                images: 2,
-                                per: Captures(
-                                    [
-                                        "line",
-                                        "os",
+                        selector: Selector {
+                            about: Tags(
+                                Regex {
+                                    any: [
+                                        Regex(
+                                            "^(?:(?<line>\\d+)-(?<os>.+))$",
+                                        ),
                                     ],
-                                ),
-                                order_by: Time,
-                            },
-                        ),
+                                    except: [
+                                        Regex(
+                                            "^(?:1-.*)$",
+                                        ),
+                                    ],
+                                },
+                            ),
+                            filters: [],
+                        },
+                        when: [
+                            Last(
+                                Count {
+                                    images: 2,
+                                    per: Captures(
+                                        [
+                                            "line",
+                                            "os",
+                                        ],
+                                    ),
+                                    order_by: Time,
+                                },
+                            ),
+                        ],
+                        all_tags: false,
                     },
                 ),
             },
@@ -149,42 +162,48 @@ fn everything_else_that_rules_can_say_is_resolved() {
                 name: "d",
                 action: Keep(
                     Keep {
-                        selector: Tags(
-                            Semver {
-                                any: [
-                                    VersionReq {
-                                        comparators: [
-                                            Comparator {
-                                                op: Caret,
-                                                major: 1,
-                                                minor: None,
-                                                patch: None,
-                                                pre: Prerelease(""),
-                                            },
-                                        ],
-                                    },
-                                    VersionReq {
-                                        comparators: [
-                                            Comparator {
-                                                op: Caret,
-                                                major: 2,
-                                                minor: None,
-                                                patch: None,
-                                                pre: Prerelease(""),
-                                            },
-                                        ],
-                                    },
-                                ],
-                                except: [],
-                            },
-                        ),
-                        last: Some(
-                            Count {
-                                images: 2,
-                                per: Major,
-                                order_by: Version,
-                            },
-                        ),
+                        selector: Selector {
+                            about: Tags(
+                                Semver {
+                                    any: [
+                                        VersionReq {
+                                            comparators: [
+                                                Comparator {
+                                                    op: Caret,
+                                                    major: 1,
+                                                    minor: None,
+                                                    patch: None,
+                                                    pre: Prerelease(""),
+                                                },
+                                            ],
+                                        },
+                                        VersionReq {
+                                            comparators: [
+                                                Comparator {
+                                                    op: Caret,
+                                                    major: 2,
+                                                    minor: None,
+                                                    patch: None,
+                                                    pre: Prerelease(""),
+                                                },
+                                            ],
+                                        },
+                                    ],
+                                    except: [],
+                                },
+                            ),
+                            filters: [],
+                        },
+                        when: [
+                            Last(
+                                Count {
+                                    images: 2,
+                                    per: Major,
+                                    order_by: Version,
+                                },
+                            ),
+                        ],
+                        all_tags: false,
                     },
                 ),
             },
@@ -192,8 +211,12 @@ fn everything_else_that_rules_can_say_is_resolved() {
                 name: "e",
                 action: Delete(
                     Delete {
-                        selector: Untagged,
+                        selector: Selector {
+                            about: Untagged,
+                            filters: [],
+                        },
                         older_than: None,
+                        newer_than: None,
                         except_last: Some(
                             Count {
                                 images: 5,
@@ -209,8 +232,12 @@ fn everything_else_that_rules_can_say_is_resolved() {
                 name: "f",
                 action: Keep(
                     Keep {
-                        selector: Untagged,
-                        last: None,
+                        selector: Selector {
+                            about: Untagged,
+                            filters: [],
+                        },
+                        when: [],
+                        all_tags: false,
                     },
                 ),
             },
@@ -245,7 +272,9 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
         .iter()
         .filter_map(|key| match key.presence {
             crate::config::shape::Presence::Default(default) => Some(format!("{}: {default}", key.name)),
-            crate::config::shape::Presence::Required | crate::config::shape::Presence::Optional => None,
+            crate::config::shape::Presence::Required
+            | crate::config::shape::Presence::Inherited
+            | crate::config::shape::Presence::Optional => None,
         })
         .collect();
     let text = with_rules("- { name: a, keep: { tags: { glob: [a] } } }") + &format!("    limits: {{ {} }}\n", written.join(", "));
@@ -270,6 +299,7 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
             StateSettings {
                 dir: None,
                 volatile: false,
+                history: 34560000s,
             },
             ServerSettings {
                 listen: 127.0.0.1:8080,
@@ -379,6 +409,7 @@ paused: true
             StateSettings {
                 dir: None,
                 volatile: true,
+                history: 34560000s,
             },
             ServerSettings {
                 listen: [::]:9090,
@@ -398,7 +429,7 @@ fn anchors_share_values() {
     );
     let policy = resolve(&text).policies.remove(0);
     let Action::Delete(delete) = &policy.rules[1].action else { panic!("a delete rule") };
-    let Selector::Tags(tags) = &delete.selector else { panic!("tags") };
+    let About::Tags(tags) = &delete.selector.about else { panic!("tags") };
     assert!(tags.matches("c-1") && !tags.matches("b-1"));
 }
 

@@ -254,14 +254,14 @@ fn what_is_not_yaml_is_one_problem() {
         (
             "- a\n",
             expect![[r#"
-            ci.yaml:1:1: error: `policies` needs keys and values, found a list
-              |
-            1 | - a
-              | ^
-              = hint: its keys are `version` and `policies`
+                ci.yaml:1:1: error: `policies` needs keys and values, found a list
+                  |
+                1 | - a
+                  | ^
+                  = hint: its keys are `version`, `defaults` and `policies`
 
-            1 problem in 1 file
-        "#]],
+                1 problem in 1 file
+            "#]],
         ),
         (
             "null\n",

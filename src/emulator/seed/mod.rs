@@ -12,6 +12,7 @@ use super::content::{Body, Kind, OCI_MANIFEST};
 use super::digest::Digest;
 use super::drawn::{self, Child, Drawn, Family, Look, Platform};
 use super::name;
+use super::quantity;
 use super::world::{Locks, Manifest, Repository, World};
 
 /// What was drawn.
@@ -142,7 +143,7 @@ impl Pencil<'_> {
     }
 
     fn image(&mut self, item: &Item, look: &Arc<Look>, kind: &Arc<Kind>, number: u32) -> Result<(), String> {
-        let size_bytes = item.size.as_deref().map_or(Ok(drawn::layer_size_bytes()), read::size_bytes)?;
+        let size_bytes = item.size.as_deref().map_or(Ok(drawn::layer_size_bytes()), quantity::size_bytes)?;
         let child = self.drawn_image(item, &item.name, Arc::clone(look), Arc::clone(kind), number, size_bytes)?;
         self.label(item, child.digest)
     }
@@ -167,6 +168,7 @@ impl Pencil<'_> {
             body: Body::Drawn { look, number, layer_size_bytes },
             locks: item.locks,
             ghost: item.ghost,
+            quarantine: None,
         };
         self.insert(handle, digest, manifest)?;
         Ok(child)
@@ -183,7 +185,7 @@ impl Pencil<'_> {
 
     fn index(&mut self, item: &Item) -> Result<(), String> {
         let family = family(item);
-        let layer_size_bytes = item.size.as_deref().map_or(Ok(drawn::layer_size_bytes()), read::size_bytes)?;
+        let layer_size_bytes = item.size.as_deref().map_or(Ok(drawn::layer_size_bytes()), quantity::size_bytes)?;
         let mut children = Vec::new();
         for platform in &item.platforms {
             let handle = format!("{}/{platform}", item.name);
@@ -233,8 +235,15 @@ impl Pencil<'_> {
     fn kept(&mut self, item: &Item, bytes: &[u8], kind: Kind, image_size_bytes: u64, subject: Option<Child>) -> Result<(), String> {
         let digest = Digest::of(bytes);
         let body = Body::pushed(bytes, subject.map(|subject| subject.digest), Some(&item.name));
-        let manifest =
-            Manifest { pushed: self.time(item)?, image_size_bytes, kind: Arc::new(kind), body, locks: item.locks, ghost: item.ghost };
+        let manifest = Manifest {
+            pushed: self.time(item)?,
+            image_size_bytes,
+            kind: Arc::new(kind),
+            body,
+            locks: item.locks,
+            ghost: item.ghost,
+            quarantine: None,
+        };
         self.insert(&item.name, digest, manifest)?;
         self.label(item, digest)
     }
@@ -311,7 +320,7 @@ impl Pencil<'_> {
             None => Ok(self.now),
             Some(When::At(text)) => read::timestamp(text),
             Some(When::Age(text)) => {
-                self.now.checked_sub(read::age(text)?).map_err(|_| format!("{text:?} is older than time: write an age such as 40d"))
+                self.now.checked_sub(quantity::age(text)?).map_err(|_| format!("{text:?} is older than time: write an age such as 40d"))
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Reads drawn registries: lines to statements. Knows the words of the format, not what a registry makes of them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::SeedError;
 use crate::emulator::drawn;
+use crate::emulator::words::words;
 use crate::emulator::world::Locks;
 
 /// A whole drawing.
@@ -121,30 +122,6 @@ impl Line {
 
     pub(super) fn item(&self) -> Result<Item, SeedError> {
         item(&self.words).map_err(|message| self.error(message))
-    }
-}
-
-/// The words of a line. A comment starts with `#` at the start of a word; quotes hold blanks together.
-fn words(line: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let mut characters = line.chars().peekable();
-    loop {
-        while characters.next_if(|character| character.is_whitespace()).is_some() {}
-        if matches!(characters.peek(), None | Some('#')) {
-            return Ok(words);
-        }
-        let mut word = String::new();
-        let mut quoted = false;
-        while let Some(character) = characters.next_if(|character| quoted || !character.is_whitespace()) {
-            match character {
-                '"' => quoted = !quoted,
-                other => word.push(other),
-            }
-        }
-        if quoted {
-            return Err("a quotation mark is not closed".to_owned());
-        }
-        words.push(word);
     }
 }
 
@@ -321,49 +298,9 @@ pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| format!("{text:?} is not a time: write 2026-01-01T00:00:00Z"))
 }
 
-/// `40d`, `1w2d`, `36h`, `90m`, `10s`; days have 24 hours.
-pub(super) fn age(text: &str) -> Result<SignedDuration, String> {
-    let units = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
-    let seconds = quantities(text, |unit| units.iter().find(|(name, _)| unit.chars().eq([*name])).map(|(_, seconds)| *seconds));
-    let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok());
-    seconds.map(SignedDuration::from_secs).ok_or_else(|| format!("{text:?} is not an age: write 40d, 36h, 90m, 10s or 1w2d"))
-}
-
-/// `120MB`, `4KiB`, `17B`.
-pub(super) fn size_bytes(text: &str) -> Result<u64, String> {
-    let units = [("B", 1), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let bytes = quantities(text, |unit| units.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes));
-    bytes.ok_or_else(|| format!("{text:?} is not a size: write 120MB, 4KiB or 17B"))
-}
-
-/// Numbers, each followed by its unit, added up.
-fn quantities(text: &str, unit: impl Fn(&str) -> Option<u64>) -> Option<u64> {
-    let mut total: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let letters = rest.find(|character: char| character.is_ascii_digit()).unwrap_or(rest.len());
-        total = total.checked_add(number.checked_mul(unit(&rest[..letters])?)?)?;
-        rest = &rest[letters..];
-    }
-    (!text.is_empty()).then_some(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantities_need_units() {
-        assert_eq!(age("1w2d").map(|age| age.as_secs()), Ok(9 * 86_400));
-        assert_eq!(size_bytes("4KiB"), Ok(4096));
-        for text in ["", "40", "d", "4x", "-1d", "1.5d", "99999999999999999999d"] {
-            assert!(age(text).is_err(), "{text}");
-        }
-        assert!(size_bytes("3mb").is_err());
-    }
 
     #[test]
     fn words_lists_and_comments() {

@@ -1,21 +1,26 @@
-//! Counting: which images are the newest so many of their group. Over the whole filtered listing, before any age condition.
+//! Counting: which images are the newest so many of their group, or the newest of each of so many periods. Over the whole filtered
+//! listing, before any age condition.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use semver::Version;
 
-use crate::policy::{Count, Grouping, OrderBy, Selector, TagPattern, natural_order, read_version};
+use crate::policy::{
+    About, Action, Count, Grouping, Images, KeepWhen, OrderBy, Period, PeriodNumber, TagPattern, natural_order, read_version,
+};
 
+use super::select::{Item, Items, Speaker};
 use super::verdict::BitSet;
-use super::view::{Moment, Speaker, View, count_in, selector_of};
+use super::view::{Moment, View};
 
 /// An image in a group, with the tag that it ranks by there.
 struct Entry {
     moment: Timestamp,
     version: Option<Version>,
-    /// None for untagged images.
+    /// None for what has no ordinary tag.
     tag: Option<u32>,
     manifest: u32,
 }
@@ -29,25 +34,25 @@ enum Group {
     Captures(Vec<Box<str>>),
 }
 
-/// For each rule that speaks, what its count chooses: tags, or untagged manifests. Empty for rules that count nothing.
-pub(super) fn newest(view: &View<'_>, slotless: &BitSet) -> Vec<BitSet> {
-    let of = |speaker: &Speaker<'_>| match (count_in(&speaker.rule.action), selector_of(&speaker.rule.action)) {
-        (None, _) => BitSet::new(0),
-        (Some(count), Selector::Tags(pattern)) => newest_tags(view, slotless, speaker, count, pattern),
-        (Some(count), Selector::Untagged) => newest_untagged(view, slotless, count),
+/// What each condition of a rule counts in. Nothing for conditions that count nothing.
+pub(super) fn counted(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>) -> Vec<Items> {
+    let of_keep = |when: &KeepWhen| match when {
+        KeepWhen::Last(count) => newest(view, slotless, speaker, count),
+        KeepWhen::NewestOfEach { period, periods, zone } => newest_of_each(view, slotless, speaker, &Periods { period, periods, zone }),
+        KeepWhen::NewerThan(_) => Items::none(),
     };
-    view.speakers.iter().map(of).collect()
+    match &speaker.rule.action {
+        Action::Keep(keep) => keep.when.iter().map(of_keep).collect(),
+        Action::Delete(delete) => delete.except_last.iter().map(|count| newest(view, slotless, speaker, count)).collect(),
+        Action::Lock(_) | Action::Unlock(_) => Vec::new(),
+    }
 }
 
 /// The images that survive because the repository keeps at least so many: the newest, whatever else holds them.
 pub(super) fn at_least(view: &View<'_>) -> BitSet {
     let images = view.places().filter(|manifest| view.is_image(*manifest)).filter_map(|manifest| rank_of_image(view, manifest));
-    first_manifests(view, view.keep_at_least as usize, images)
-}
-
-fn first_manifests(view: &View<'_>, wanted: usize, entries: impl Iterator<Item = Entry>) -> BitSet {
-    let mut first = First::new(wanted, |left: &Entry, right: &Entry| compare(view, OrderBy::Time, left, right));
-    entries.for_each(|entry| first.offer(entry));
+    let mut first = First::new(view.keep_at_least as usize, |left: &Entry, right: &Entry| compare(view, OrderBy::Time, left, right));
+    images.for_each(|entry| first.offer(entry));
     let mut chosen = BitSet::new(view.contents.manifests().len());
     for entry in first.take() {
         chosen.insert(entry.manifest as usize);
@@ -65,22 +70,18 @@ fn rank_of_image(view: &View<'_>, manifest: u32) -> Option<Entry> {
     newest.or_else(|| entry(None, view.manifest_moment(manifest)))
 }
 
-fn newest_untagged(view: &View<'_>, slotless: &BitSet, count: &Count) -> BitSet {
-    let counted = view.places().filter(|manifest| view.is_untagged_image(*manifest) && !slotless.contains(*manifest as usize));
-    first_manifests(view, slots(count), counted.filter_map(|manifest| rank_of_image(view, manifest)))
-}
-
 /// An image counts once in each group that it belongs to, by its best matching tag there; where it is among the first, all its
 /// matching tags of that group are chosen: people count images, not names.
 ///
 /// An image that uses no slot is chosen where it ranks among the first all the same: a keep rule on one tag of an image must not
 /// cost it another tag that the count spares.
-fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count: &Count, pattern: &TagPattern) -> BitSet {
+fn newest(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count: &Count) -> Items {
+    let pattern = if let About::Tags(pattern) = &speaker.rule.action.selector().about { Some(pattern) } else { None };
     let order = |left: &Entry, right: &Entry| compare(view, count.order_by, left, right);
     let mut groups: BTreeMap<Group, (First<_>, Vec<Entry>)> = BTreeMap::new();
     let mut best: BTreeMap<Group, Entry> = BTreeMap::new();
     for manifest in view.places() {
-        for tag in view.contents.tags_of(manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
+        for tag in matching_tags(view, speaker, manifest) {
             let Moment::At(moment) = view.tag_moment(tag) else { continue };
             let name = view.tag(tag).name.as_str();
             let version = (count.order_by == OrderBy::Version).then(|| read_version(name)).flatten();
@@ -91,7 +92,9 @@ fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count:
                 btree_map::Entry::Vacant(vacant) => drop(vacant.insert(entry)),
             }
         }
-        for (group, entry) in std::mem::take(&mut best) {
+        let bare = Some(manifest).filter(|manifest| speaker.matches.contains(Item::Bare(*manifest)));
+        let bare = bare.and_then(|manifest| rank_of_image(view, manifest)).map(|entry| (Group::All, entry));
+        for (group, entry) in std::mem::take(&mut best).into_iter().chain(bare) {
             let (first, slotless_entries) = groups.entry(group).or_insert_with(|| (First::new(slots(count), order), Vec::new()));
             if slotless.contains(manifest as usize) {
                 slotless_entries.push(entry);
@@ -114,28 +117,85 @@ fn newest_tags(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count:
             chosen_in.entry(entry.manifest).or_default().push(place);
         }
     }
-    let mut chosen = BitSet::new(view.contents.tags().len());
+    let mut chosen = Items::room(view.contents);
     for (manifest, places) in chosen_in {
-        for tag in view.contents.tags_of(manifest).filter(|tag| speaker.matches.contains(*tag as usize)) {
+        if speaker.matches.contains(Item::Bare(manifest)) {
+            chosen.insert(Item::Bare(manifest));
+        }
+        for tag in matching_tags(view, speaker, manifest) {
             let group = names.binary_search(&group_of(&count.per, pattern, view.tag(tag).name.as_str()));
             if group.is_ok_and(|group| places.binary_search(&group).is_ok()) {
-                chosen.insert(tag as usize);
+                chosen.insert(Item::Tag(tag));
             }
         }
     }
     chosen
 }
 
+/// Which periods are counted, and how many.
+struct Periods<'a> {
+    period: &'a Period,
+    periods: &'a Images,
+    zone: &'a TimeZone,
+}
+
+/// The newest image of each of the last so many periods that have one, with all its matching tags. An image lies in the period of its
+/// newest matching tag and in no other.
+///
+/// An image that uses no slot is chosen where it would be if it did, as in [`newest`].
+fn newest_of_each(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, periods: &Periods<'_>) -> Items {
+    let order = |left: &Entry, right: &Entry| compare(view, OrderBy::Time, left, right);
+    let wanted = usize::try_from(periods.periods.get()).unwrap_or(usize::MAX);
+    let mut newest: BTreeMap<PeriodNumber, Entry> = BTreeMap::new();
+    let mut beside = Vec::new();
+    for manifest in view.places() {
+        let of_tag = |tag| match view.tag_moment(tag) {
+            Moment::At(moment) => Some(Entry { moment, version: None, tag: Some(tag), manifest }),
+            Moment::Unknown | Moment::Future => None,
+        };
+        let of_tags = matching_tags(view, speaker, manifest).filter_map(of_tag).min_by(order);
+        let bare = || Some(manifest).filter(|manifest| speaker.matches.contains(Item::Bare(*manifest)));
+        let Some(entry) = of_tags.or_else(|| rank_of_image(view, bare()?)) else { continue };
+        let number = periods.period.of(entry.moment, periods.zone);
+        if slotless.contains(manifest as usize) {
+            beside.push((number, entry));
+            continue;
+        }
+        if newest.get(&number).is_none_or(|known| order(&entry, known).is_lt()) {
+            newest.insert(number, entry);
+        }
+        if wanted < newest.len() {
+            newest.pop_first();
+        }
+    }
+    let first = newest.keys().next().filter(|_| newest.len() == wanted);
+    let would_be_chosen = |(number, entry): &&(PeriodNumber, Entry)| {
+        first.is_none_or(|first| first <= number) && newest.get(number).is_none_or(|known| order(entry, known).is_lt())
+    };
+    let mut chosen = Items::room(view.contents);
+    for entry in newest.values().chain(beside.iter().filter(would_be_chosen).map(|(_, entry)| entry)) {
+        match entry.tag {
+            None => chosen.insert(Item::Bare(entry.manifest)),
+            Some(_) => matching_tags(view, speaker, entry.manifest).for_each(|tag| chosen.insert(Item::Tag(tag))),
+        }
+    }
+    chosen
+}
+
+fn matching_tags(view: &View<'_>, speaker: &Speaker<'_>, manifest: u32) -> impl Iterator<Item = u32> {
+    view.contents.tags_of(manifest).filter(|tag| speaker.matches.contains(Item::Tag(*tag)))
+}
+
 fn slots(count: &Count) -> usize {
     usize::try_from(count.images.get()).unwrap_or(usize::MAX)
 }
 
-fn group_of(per: &Grouping, pattern: &TagPattern, tag: &str) -> Group {
+fn group_of(per: &Grouping, pattern: Option<&TagPattern>, tag: &str) -> Group {
     match per {
         Grouping::All => Group::All,
         Grouping::Major => read_version(tag).map_or(Group::All, |version| Group::Major(version.major)),
         Grouping::Minor => read_version(tag).map_or(Group::All, |version| Group::Minor(version.major, version.minor)),
-        Grouping::Captures(names) => Group::Captures(pattern.captures(tag, names).unwrap_or_default()),
+        Grouping::Captures(names) => Group::Captures(pattern.and_then(|pattern| pattern.captures(tag, names)).unwrap_or_default()),
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::model::{LockChange, Locks};
 use crate::policy::{Action, LockTarget};
 
+use super::select::Speaker;
 use super::verdict::{RuleRef, Verdicts};
-use super::view::{Speaker, View};
+use super::view::View;
 
 /// Something that carries a lock, by its place in the contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +70,7 @@ pub(super) fn decide(view: &View<'_>, manifests: &Verdicts, tags: &Verdicts) -> 
 }
 
 fn places<'v>(view: &'v View<'_>, speaker: &'v Speaker<'_>, on: LockTarget) -> impl Iterator<Item = LockPlace> + 'v {
-    speaker.matches.iter().flat_map(move |tag| {
+    speaker.matches.tags.iter().flat_map(move |tag| {
         let tag_place = matches!(on, LockTarget::Tag | LockTarget::Both).then_some(LockPlace::Tag(tag));
         let manifest_place =
             matches!(on, LockTarget::Manifest | LockTarget::Both).then(|| LockPlace::Manifest(view.contents.owner_of(tag)));

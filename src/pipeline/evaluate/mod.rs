@@ -5,6 +5,8 @@ mod count;
 mod graph;
 mod locks;
 mod reach;
+mod select;
+mod speak;
 mod verdict;
 mod view;
 
@@ -14,6 +16,8 @@ use crate::model::{Contents, Locks};
 use crate::policy::Policy;
 
 use reach::Fate;
+use select::Item;
+use speak::Spoken;
 use verdict::BitSet;
 use view::View;
 
@@ -58,7 +62,7 @@ pub struct Evaluation {
 
 /// Evaluates one repository.
 ///
-/// 1. Every rule is matched against every tag, once.
+/// 1. Every rule is matched against every tag, once, and its filters against every manifest.
 /// 2. Images that stay without using a slot are found (locks, lock rules, unknown times, unconditional keeps), so that counted
 ///    rules count the others only.
 /// 3. Each tag, and each untagged image, is condemned or not, by itself.
@@ -67,12 +71,12 @@ pub struct Evaluation {
 pub fn evaluate(question: &Question<'_>) -> Evaluation {
     let view = View::new(question);
     let slotless = view.slotless_images();
-    let newest = count::newest(&view, &slotless);
+    let spoken = speak::hear(&view, &slotless);
     let at_least = count::at_least(&view);
-    let condemned = view.condemned_tags(&newest, &at_least);
-    let fate = Fate::of(&view, &newest, &at_least, &condemned);
-    let tags = tag_verdicts(&view, &newest, &at_least, &condemned, &fate);
-    let manifests = manifest_verdicts(&view, &newest, &at_least, &fate, &tags);
+    let condemned = view.condemned_tags(&spoken, &at_least);
+    let fate = Fate::of(&view, &spoken, &at_least, &condemned);
+    let tags = tag_verdicts(&view, &spoken, &at_least, &condemned, &fate);
+    let manifests = manifest_verdicts(&view, &spoken, &at_least, &fate, &tags);
     let roots = || view.places().filter(|manifest| view.is_image(*manifest));
     Evaluation {
         locks: locks::decide(&view, &manifests, &tags),
@@ -88,7 +92,7 @@ fn count_of(items: impl Iterator) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
 }
 
-fn tag_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned: &BitSet, fate: &Fate) -> Verdicts {
+fn tag_verdicts(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, condemned: &BitSet, fate: &Fate) -> Verdicts {
     let mut verdicts = Verdicts::with_capacity(view.contents.tags().len());
     let mut reasons = Vec::new();
     for tag in 0..verdict::place(view.contents.tags().len()) {
@@ -101,7 +105,7 @@ fn tag_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned
             } else if fate.is_derived(manifest) {
                 reasons.push(fate.cause(manifest));
             } else {
-                own_condemning_reasons(view, newest, manifest, &mut reasons);
+                own_condemning_reasons(view, spoken, manifest, &mut reasons);
             }
             verdicts.push(goes, &reasons);
             continue;
@@ -109,16 +113,16 @@ fn tag_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned
         // A condemned tag stays all the same when its image must stay whole for something that describes it.
         let goes = condemned.contains(tag as usize) && !fate.is_pinned(manifest);
         if goes {
-            view.condemning_rules(tag, newest, &mut reasons);
+            view.condemning_rules(Item::Tag(tag), spoken, &mut reasons);
         } else {
-            view.tag_keep_reasons(tag, newest, &mut reasons);
+            view.tag_keep_reasons(tag, spoken, &mut reasons);
             if view.is_held(manifest, at_least) || fate.is_pinned(manifest) {
                 reasons.push(Reason::WithManifest);
             }
             if reasons.is_empty() {
                 reasons.push(Reason::NoRule);
             }
-            view.condemning_rules(tag, newest, &mut reasons);
+            view.condemning_rules(Item::Tag(tag), spoken, &mut reasons);
         }
         verdicts.push(goes, &reasons);
     }
@@ -126,16 +130,16 @@ fn tag_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned
 }
 
 /// Adds what condemns a manifest by itself: the rules on its tags, or what speaks for it without any.
-fn own_condemning_reasons(view: &View<'_>, newest: &[BitSet], manifest: u32, reasons: &mut Vec<Reason>) {
+fn own_condemning_reasons(view: &View<'_>, spoken: &[Spoken], manifest: u32, reasons: &mut Vec<Reason>) {
     for tag in view.ordinary_tags(manifest) {
-        view.condemning_rules(tag, newest, reasons);
+        view.condemning_rules(Item::Tag(tag), spoken, reasons);
     }
     reasons.sort_unstable();
     reasons.dedup();
-    view.untagged_condemning_reasons(manifest, newest, reasons);
+    view.bare_condemning_reasons(manifest, spoken, reasons);
 }
 
-fn manifest_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, fate: &Fate, tags: &Verdicts) -> Verdicts {
+fn manifest_verdicts(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, fate: &Fate, tags: &Verdicts) -> Verdicts {
     let mut verdicts = Verdicts::with_capacity(view.contents.manifests().len());
     let mut reasons = Vec::new();
     for manifest in view.places() {
@@ -143,21 +147,21 @@ fn manifest_verdicts(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, fate
         let goes = fate.goes(manifest);
         let ordinary_tags = || view.ordinary_tags(manifest);
         if goes {
-            own_condemning_reasons(view, newest, manifest, &mut reasons);
+            own_condemning_reasons(view, spoken, manifest, &mut reasons);
             if reasons.is_empty() {
                 reasons.push(fate.cause(manifest));
             }
         } else {
             view.hold_reasons(manifest, at_least, &mut reasons);
             reasons.extend(ordinary_tags().filter(|tag| !tags.goes(*tag)).map(Reason::TagStays));
-            view.untagged_keep_reasons(manifest, newest, &mut reasons);
+            view.rules_that_spare(Item::Bare(manifest), spoken, &mut reasons);
             if fate.is_derived(manifest) {
                 reasons.push(fate.cause(manifest));
             }
             if reasons.is_empty() {
                 reasons.push(if view.contents.tags_of(manifest).is_empty() { Reason::NoRule } else { Reason::SubjectAbsent });
             }
-            view.untagged_condemning_reasons(manifest, newest, &mut reasons);
+            view.bare_condemning_reasons(manifest, spoken, &mut reasons);
         }
         verdicts.push(goes, &reasons);
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::graph::Hold;
+use super::speak::Spoken;
 use super::verdict::{BitSet, Reason};
 use super::view::View;
 
@@ -23,14 +24,14 @@ impl Fate {
     ///    if it stays on its own account, a companion tag by itself never does.
     /// 4. What is condemned and not reached goes, with everything below it that was not reached.
     /// 5. What neither reaches stays, and from there again as in 2 to 4.
-    pub(super) fn of(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned_tags: &BitSet) -> Self {
+    pub(super) fn of(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, condemned_tags: &BitSet) -> Self {
         let manifests = view.contents.manifests().len();
         let mut fate =
             Self { stays: BitSet::new(manifests), goes: BitSet::new(manifests), pinned: BitSet::new(manifests), causes: HashMap::new() };
         let mut condemned = Vec::new();
         let mut queue = VecDeque::new();
         for manifest in view.places() {
-            match own_account(view, newest, at_least, condemned_tags, manifest) {
+            match own_account(view, spoken, at_least, condemned_tags, manifest) {
                 OwnAccount::Condemned => condemned.push(manifest),
                 OwnAccount::Stays => {
                     fate.stays.insert(manifest as usize);
@@ -159,7 +160,7 @@ enum OwnAccount {
     Silent,
 }
 
-fn own_account(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned_tags: &BitSet, manifest: u32) -> OwnAccount {
+fn own_account(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, condemned_tags: &BitSet, manifest: u32) -> OwnAccount {
     if view.is_held(manifest, at_least) {
         return OwnAccount::Stays;
     }
@@ -172,6 +173,6 @@ fn own_account(view: &View<'_>, newest: &[BitSet], at_least: &BitSet, condemned_
         return OwnAccount::Silent;
     }
     let mut condemning = Vec::new();
-    view.untagged_condemning_reasons(manifest, newest, &mut condemning);
-    if condemning.is_empty() || view.untagged_is_kept(manifest, newest) { OwnAccount::Stays } else { OwnAccount::Condemned }
+    view.bare_condemning_reasons(manifest, spoken, &mut condemning);
+    if condemning.is_empty() || view.bare_is_kept(manifest, spoken) { OwnAccount::Stays } else { OwnAccount::Condemned }
 }

@@ -1,6 +1,7 @@
 //! Verdicts with their reasons, stored compactly. Does not decide and does not print.
 
 use crate::model::Level;
+use crate::policy::Period;
 
 /// A rule, by the place of its policy among the policies asked and its own place in that policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +21,14 @@ pub enum Reason {
     KeepRule(RuleRef),
     /// Stays: it is among the newest that a keep rule counts.
     KeepLast(RuleRef),
+    /// Stays: it is younger than this keep rule's `newer_than`.
+    KeepNewer(RuleRef),
+    /// Stays: it is the newest of one of the periods that a keep rule counts.
+    KeepPeriod(RuleRef, Period),
+    /// Stays (a tag): a keep rule keeps another tag of its image, with all tags.
+    KeepAllTags(RuleRef),
+    /// Stays: whether it fits the filters of this keep or delete rule cannot be said.
+    Unclear(RuleRef),
     /// Stays: a lock rule chooses it, whether its lock is closed yet or not.
     LockRule(RuleRef),
     /// Stays: it is locked.
@@ -32,6 +41,8 @@ pub enum Reason {
     TooYoung,
     /// Stays: this delete rule chooses it, but it is not old enough yet.
     NotYet(RuleRef),
+    /// Stays: this delete rule chooses it, but it is too old for the rule's `newer_than`.
+    NoLonger(RuleRef),
     /// Stays: this delete rule chooses it, but it is among the newest that the rule excepts.
     ExceptLast(RuleRef),
     /// Stays: it is among the newest images of the repository, of which so many survive.
@@ -130,6 +141,11 @@ impl BitSet {
         Self { words: vec![0; items.div_ceil(64)] }
     }
 
+    /// No places, and room for none.
+    pub(super) const fn none() -> Self {
+        Self { words: Vec::new() }
+    }
+
     pub(super) fn insert(&mut self, item: usize) {
         self.words[item / 64] |= 1 << (item % 64);
     }
@@ -139,7 +155,7 @@ impl BitSet {
     }
 
     pub(super) fn contains(&self, item: usize) -> bool {
-        self.words[item / 64] & 1 << (item % 64) != 0
+        self.words.get(item / 64).is_some_and(|word| word & 1 << (item % 64) != 0)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {

@@ -1,23 +1,16 @@
-//! The repository as the rules see it: each rule's matches, each item's age, what each item says for itself.
-//! Knows nothing of what other items do to it (see `reach`).
+//! The repository as the rules see it: what is an image, each item's age, what each item says for itself.
+//! Knows nothing of what other items do to it (see `reach`), nor of what rules say (see `speak`).
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Contents, Level, Manifest, References, Tag};
-use crate::policy::{Action, Count, Delete, Rule, Selector, TagPattern};
+use crate::policy::Action;
 
 use super::Question;
 use super::graph::{Graph, Hold};
 use super::reach::Fate;
+use super::select::{self, Item, Speaker};
 use super::verdict::{BitSet, Reason, RuleRef, place};
-
-/// A rule that has a say here: keep and lock rules of every policy, all rules of the acting one.
-pub(super) struct Speaker<'a> {
-    pub(super) reference: RuleRef,
-    pub(super) rule: &'a Rule,
-    /// The ordinary tags that it chooses; empty for rules on untagged manifests.
-    pub(super) matches: BitSet,
-}
 
 /// When something was last updated, as far as it can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +18,17 @@ pub(super) enum Moment {
     Unknown,
     Future,
     At(Timestamp),
+}
+
+impl Moment {
+    /// The newer of two; not known when one of them is not.
+    fn newer(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::At(one), Self::At(other)) => Self::At(one.max(other)),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Future, _) | (_, Self::Future) => Self::Future,
+        }
+    }
 }
 
 pub(super) struct View<'a> {
@@ -38,44 +42,28 @@ pub(super) struct View<'a> {
     held: BitSet,
     question: Question<'a>,
     min_age: SignedDuration,
-    has_delete_rule: bool,
+    pub(super) has_delete_rule: bool,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(question: &Question<'a>) -> Self {
-        let graph = Graph::new(question.contents);
-        let mut speakers = Vec::new();
-        for (policy_place, policy) in (0_u16..).zip(question.policies) {
-            let acting = usize::from(policy_place) == question.acting;
-            for (rule_place, rule) in (0_u16..).zip(&policy.rules) {
-                let speaks = match &rule.action {
-                    Action::Keep(_) | Action::Lock(_) => true,
-                    Action::Delete(_) | Action::Unlock(_) => acting,
-                };
-                if speaks {
-                    let reference = RuleRef { policy: policy_place, rule: rule_place };
-                    speakers.push(Speaker { reference, rule, matches: BitSet::new(question.contents.tags().len()) });
-                }
-            }
-        }
-        match_tags(question.contents, &graph, &mut speakers);
-        let mut lock_ruled = BitSet::new(question.contents.manifests().len());
-        for speaker in speakers.iter().filter(|speaker: &&Speaker<'_>| matches!(speaker.rule.action, Action::Lock(_))) {
-            speaker.matches.iter().for_each(|tag| lock_ruled.insert(question.contents.owner_of(tag) as usize));
-        }
         let acting = question.policies[question.acting];
         let mut view = Self {
-            held: BitSet::new(question.contents.manifests().len()),
-            lock_ruled,
             contents: question.contents,
-            graph,
-            speakers,
+            graph: Graph::new(question.contents),
+            speakers: Vec::new(),
             // The most careful of all policies that name the repository: each of them promised it to somebody.
             keep_at_least: question.policies.iter().map(|policy| policy.limits.keep_at_least).max().unwrap_or(0),
+            lock_ruled: BitSet::new(question.contents.manifests().len()),
+            held: BitSet::new(question.contents.manifests().len()),
+            question: *question,
             min_age: acting.limits.min_age,
             has_delete_rule: acting.rules.iter().any(|rule| matches!(rule.action, Action::Delete(_))),
-            question: *question,
         };
+        view.speakers = select::speakers(&view, question);
+        for speaker in view.speakers.iter().filter(|speaker| matches!(speaker.rule.action, Action::Lock(_))) {
+            speaker.matches.tags.iter().for_each(|tag| view.lock_ruled.insert(question.contents.owner_of(tag) as usize));
+        }
         for manifest in view.places().filter(|manifest| view.holds_itself(*manifest)).collect::<Vec<_>>() {
             view.held.insert(manifest as usize);
         }
@@ -116,6 +104,27 @@ impl<'a> View<'a> {
         !self.is_ghost(manifest) && (self.has_ordinary_tag(manifest) || stands_alone())
     }
 
+    /// The manifest that the item is, or that it names.
+    pub(super) fn manifest_of(&self, item: Item) -> u32 {
+        match item {
+            Item::Tag(tag) => self.contents.owner_of(tag),
+            Item::Bare(manifest) => manifest,
+        }
+    }
+
+    /// What `orphaned` chooses: something that names a subject, by its document or by companion tags, of which none is there, and that
+    /// nothing else holds or names. The complete listing says what is there: a ghost is listed.
+    pub(super) fn is_orphan(&self, manifest: u32) -> bool {
+        let by_tag = self.contents.tagged(manifest).iter().filter_map(|tag| tag.name.companion_subject());
+        let mut subjects = by_tag.chain(self.manifest(manifest).references.subject()).peekable();
+        let names_one = subjects.peek().is_some();
+        names_one
+            && subjects.all(|subject| self.contents.find(subject).is_none())
+            && !self.has_ordinary_tag(manifest)
+            && self.graph.holders_of(manifest).is_empty()
+            && !self.is_ghost(manifest)
+    }
+
     /// An image without any tag: what `untagged` chooses.
     pub(super) fn is_untagged_image(&self, manifest: u32) -> bool {
         self.contents.tags_of(manifest).is_empty() && self.is_image(manifest)
@@ -137,29 +146,36 @@ impl<'a> View<'a> {
     pub(super) fn tag_moment(&self, tag: u32) -> Moment {
         let own = self.moment(self.tag(tag).updated_at);
         let manifest = self.manifest_moment(self.contents.owner_of(tag));
-        match (own, manifest) {
-            (Moment::At(own), Moment::At(manifest)) => Moment::At(own.max(manifest)),
-            (Moment::Unknown, _) | (_, Moment::Unknown) => Moment::Unknown,
-            (Moment::Future, _) | (_, Moment::Future) => Moment::Future,
-        }
+        own.newer(manifest)
     }
 
-    fn untagged_moment(&self, manifest: u32, delete: &Delete) -> Moment {
+    /// From when on the item's age is reckoned.
+    pub(super) fn item_moment(&self, item: Item, adopt_backlog: bool) -> Moment {
+        let manifest = match item {
+            Item::Tag(tag) => return self.tag_moment(tag),
+            Item::Bare(manifest) => manifest,
+        };
+        // A companion tag tells when it was pushed, and while it is there the manifest is not untagged.
+        if let Some(newest) = self.contents.tags_of(manifest).map(|tag| self.tag_moment(tag)).reduce(Moment::newer) {
+            return newest;
+        }
         match self.manifest_moment(manifest) {
             unknown @ (Moment::Unknown | Moment::Future) => unknown,
-            Moment::At(_) => self.moment(untagged_since(self.manifest(manifest), delete, self.question.observed_since, self.question.now)),
+            Moment::At(_) => {
+                self.moment(untagged_since(self.manifest(manifest), adopt_backlog, self.question.observed_since, self.question.now))
+            }
         }
     }
 
-    /// Condemned means strictly older.
-    fn is_older(&self, moment: Moment, age: SignedDuration) -> bool {
+    /// How long ago that was, as far as it is known.
+    pub(super) fn age_of(&self, moment: Moment) -> Option<SignedDuration> {
         match moment {
-            Moment::At(time) => age < self.question.now.duration_since(time),
-            Moment::Unknown | Moment::Future => false,
+            Moment::At(time) => Some(self.question.now.duration_since(time)),
+            Moment::Unknown | Moment::Future => None,
         }
     }
 
-    fn age_reason(&self, moment: Moment) -> Option<Reason> {
+    pub(super) fn age_reason(&self, moment: Moment) -> Option<Reason> {
         match moment {
             Moment::Unknown => Some(Reason::UnknownTime),
             Moment::Future => Some(Reason::FutureTime),
@@ -205,7 +221,7 @@ impl<'a> View<'a> {
     }
 
     /// Any lock on the repository, the manifest or any of its tags holds the manifest and all its tags.
-    fn lock_levels(&self, manifest: u32) -> impl Iterator<Item = Level> + '_ {
+    pub(super) fn lock_levels(&self, manifest: u32) -> impl Iterator<Item = Level> + '_ {
         let repository = self.question.repository_locks.protects().then_some(Level::Repository);
         let own = self.manifest(manifest).locks.protects().then_some(Level::Manifest);
         let tag = self.contents.tagged(manifest).iter().any(|tag| tag.locks.protects()).then_some(Level::Tag);
@@ -215,175 +231,17 @@ impl<'a> View<'a> {
     /// The lock rules that choose a tag of the manifest.
     fn lock_rules(&self, manifest: u32) -> impl Iterator<Item = RuleRef> + '_ {
         let locking = self.speakers.iter().filter(|speaker| matches!(speaker.rule.action, Action::Lock(_)));
-        let chooses = move |speaker: &&Speaker<'_>| self.contents.tags_of(manifest).any(|tag| speaker.matches.contains(tag as usize));
+        let chooses = move |speaker: &&Speaker<'_>| self.contents.tags_of(manifest).any(|tag| speaker.matches.contains(Item::Tag(tag)));
         locking.filter(chooses).map(|speaker| speaker.reference)
-    }
-
-    /// Images that stay whatever is counted, and so use no slot of any count.
-    pub(super) fn slotless_images(&self) -> BitSet {
-        let mut slotless = BitSet::new(self.contents.manifests().len());
-        for manifest in self.places() {
-            let known = |moment| matches!(moment, Moment::At(_));
-            let untimed = !known(self.manifest_moment(manifest)) || self.contents.tags_of(manifest).any(|tag| !known(self.tag_moment(tag)));
-            if untimed || self.lock_levels(manifest).next().is_some() || self.is_ghost(manifest) {
-                slotless.insert(manifest as usize);
-            }
-        }
-        for speaker in &self.speakers {
-            let unconditional = match &speaker.rule.action {
-                Action::Keep(keep) => keep.last.is_none(),
-                Action::Lock(_) => true,
-                Action::Delete(_) | Action::Unlock(_) => false,
-            };
-            if !unconditional {
-                continue;
-            }
-            for tag in speaker.matches.iter() {
-                slotless.insert(self.contents.owner_of(tag) as usize);
-            }
-            if matches!(selector_of(&speaker.rule.action), Selector::Untagged) {
-                self.places().filter(|manifest| self.is_untagged_image(*manifest)).for_each(|manifest| slotless.insert(manifest as usize));
-            }
-        }
-        slotless
-    }
-
-    /// The tags that a delete rule condemns and that nothing of their own or of their manifest's own keeps.
-    pub(super) fn condemned_tags(&self, newest: &[BitSet], at_least: &BitSet) -> BitSet {
-        let mut condemned = BitSet::new(self.contents.tags().len());
-        for (speaker, newest) in self.speakers.iter().zip(newest) {
-            if let Action::Delete(delete) = &speaker.rule.action {
-                for tag in speaker.matches.iter().filter(|tag| self.delete_speaks(delete, newest, *tag).is_none()) {
-                    condemned.insert(tag as usize);
-                }
-            }
-        }
-        for (speaker, newest) in self.speakers.iter().zip(newest) {
-            match &speaker.rule.action {
-                Action::Keep(keep) => {
-                    let kept = if keep.last.is_some() { newest } else { &speaker.matches };
-                    kept.iter().filter(|_| matches!(keep.selector, Selector::Tags(_))).for_each(|tag| condemned.remove(tag as usize));
-                }
-                Action::Lock(_) => speaker.matches.iter().for_each(|tag| condemned.remove(tag as usize)),
-                Action::Delete(_) | Action::Unlock(_) => {}
-            }
-        }
-        let spared: Vec<u32> = condemned
-            .iter()
-            .filter(|tag| self.age_reason(self.tag_moment(*tag)).is_some() || self.is_held(self.contents.owner_of(*tag), at_least))
-            .collect();
-        spared.into_iter().for_each(|tag| condemned.remove(tag as usize));
-        condemned
-    }
-
-    /// Why a delete rule that chooses the tag does not condemn it; None: it does.
-    fn delete_speaks(&self, delete: &Delete, newest: &BitSet, tag: u32) -> Option<DeleteSpared> {
-        if delete.except_last.is_some() && newest.contains(tag as usize) {
-            return Some(DeleteSpared::ExceptLast);
-        }
-        let young = delete.older_than.is_some_and(|age| !self.is_older(self.tag_moment(tag), age.duration()));
-        young.then_some(DeleteSpared::NotYet)
-    }
-
-    fn untagged_speaks(&self, delete: &Delete, newest: &BitSet, manifest: u32) -> Option<DeleteSpared> {
-        if delete.except_last.is_some() && newest.contains(manifest as usize) {
-            return Some(DeleteSpared::ExceptLast);
-        }
-        let moment = self.untagged_moment(manifest, delete);
-        if delete.older_than.is_some_and(|age| !self.is_older(moment, age.duration())) {
-            return Some(DeleteSpared::NotYet);
-        }
-        // The age floor holds for this age too: else a rule without `older_than` would condemn the image that a tag has just left.
-        self.age_reason(moment).map(DeleteSpared::Age)
-    }
-
-    /// Adds the delete rules that condemn the tag.
-    pub(super) fn condemning_rules(&self, tag: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
-        for (speaker, newest) in self.speakers.iter().zip(newest) {
-            if let Action::Delete(delete) = &speaker.rule.action
-                && speaker.matches.contains(tag as usize)
-                && self.delete_speaks(delete, newest, tag).is_none()
-            {
-                reasons.push(Reason::DeleteRule(speaker.reference));
-            }
-        }
-    }
-
-    /// Adds why the tag stays, as far as rules and its own state say so.
-    pub(super) fn tag_keep_reasons(&self, tag: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
-        if self.tag(tag).locks.protects() {
-            reasons.push(Reason::Locked(Level::Tag));
-        }
-        reasons.extend(self.age_reason(self.tag_moment(tag)));
-        for (speaker, newest) in self.speakers.iter().zip(newest) {
-            if !speaker.matches.contains(tag as usize) {
-                continue;
-            }
-            let reason = match &speaker.rule.action {
-                Action::Keep(keep) if keep.last.is_none() => Some(Reason::KeepRule(speaker.reference)),
-                Action::Keep(_) => newest.contains(tag as usize).then_some(Reason::KeepLast(speaker.reference)),
-                Action::Lock(_) => Some(Reason::LockRule(speaker.reference)),
-                Action::Delete(delete) => self.delete_speaks(delete, newest, tag).map(|spared| spared.reason(speaker.reference)),
-                Action::Unlock(_) => None,
-            };
-            reasons.extend(reason);
-        }
-    }
-
-    /// Adds why an untagged image stays, as far as rules say so.
-    pub(super) fn untagged_keep_reasons(&self, manifest: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
-        if !self.is_untagged_image(manifest) {
-            return;
-        }
-        for (speaker, newest) in self.untagged_speakers(newest) {
-            let reason = match &speaker.rule.action {
-                Action::Keep(keep) if keep.last.is_none() => Some(Reason::KeepRule(speaker.reference)),
-                Action::Keep(_) => newest.contains(manifest as usize).then_some(Reason::KeepLast(speaker.reference)),
-                Action::Delete(delete) => self.untagged_speaks(delete, newest, manifest).map(|spared| spared.reason(speaker.reference)),
-                Action::Lock(_) | Action::Unlock(_) => None,
-            };
-            reasons.extend(reason);
-        }
-    }
-
-    /// Adds what condemns a manifest that no ordinary tag speaks for: delete rules on untagged images, or an earlier run that did not
-    /// get to it.
-    pub(super) fn untagged_condemning_reasons(&self, manifest: u32, newest: &[BitSet], reasons: &mut Vec<Reason>) {
-        if self.is_untagged_image(manifest) {
-            for (speaker, newest) in self.untagged_speakers(newest) {
-                if let Action::Delete(delete) = &speaker.rule.action
-                    && self.untagged_speaks(delete, newest, manifest).is_none()
-                {
-                    reasons.push(Reason::DeleteRule(speaker.reference));
-                }
-            }
-        }
-        if self.has_delete_rule && self.is_left_behind(manifest) {
-            reasons.push(Reason::LeftBehind);
-        }
     }
 
     /// Whether an earlier run deleted what needed the manifest (a child, a referrer, a companion with its companion tags), and nothing
     /// here needs or names it now.
-    fn is_left_behind(&self, manifest: u32) -> bool {
+    pub(super) fn is_left_behind(&self, manifest: u32) -> bool {
         let item = self.manifest(manifest);
         let root_is_gone = item.left_behind_by.as_deref().is_some_and(|root| self.contents.find(*root).is_none());
         let stands_alone = !self.has_ordinary_tag(manifest) && self.graph.holders_of(manifest).is_empty();
         root_is_gone && stands_alone && item.references != References::Ghost
-    }
-
-    fn untagged_speakers<'s>(&'s self, newest: &'s [BitSet]) -> impl Iterator<Item = (&'s Speaker<'a>, &'s BitSet)> {
-        let on_untagged = |speaker: &Speaker<'_>| matches!(selector_of(&speaker.rule.action), Selector::Untagged);
-        self.speakers.iter().zip(newest).filter(move |(speaker, _)| on_untagged(speaker))
-    }
-
-    /// Whether the manifest is an untagged image that a keep rule keeps.
-    pub(super) fn untagged_is_kept(&self, manifest: u32, newest: &[BitSet]) -> bool {
-        let mut speakers = self.untagged_speakers(newest).filter(|_| self.is_untagged_image(manifest));
-        speakers.any(|(speaker, newest)| match &speaker.rule.action {
-            Action::Keep(keep) => keep.last.is_none() || newest.contains(manifest as usize),
-            Action::Delete(_) | Action::Lock(_) | Action::Unlock(_) => false,
-        })
     }
 
     /// Whether the rule belongs to the acting policy.
@@ -404,59 +262,8 @@ impl<'a> View<'a> {
 ///
 /// From the first complete listing that saw it untagged, and never before its push; never seen before: now. With `adopt_backlog`, what
 /// the repository's first listing found is as old as its push.
-pub fn untagged_since(manifest: &Manifest, delete: &Delete, observed_since: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+pub fn untagged_since(manifest: &Manifest, adopt_backlog: bool, observed_since: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     let (pushed, since) = (manifest.updated_at?, manifest.untagged_since);
     let is_backlog = since.is_none_or(|since| observed_since.is_none_or(|first| since <= first));
-    if delete.adopt_backlog && is_backlog { Some(pushed) } else { Some(since.map_or(now, |since| since.max(pushed))) }
-}
-
-/// Why a delete rule does not condemn what it chooses.
-enum DeleteSpared {
-    ExceptLast,
-    NotYet,
-    /// Its age is below the floor, or not known.
-    Age(Reason),
-}
-
-impl DeleteSpared {
-    fn reason(self, rule: RuleRef) -> Reason {
-        match self {
-            Self::ExceptLast => Reason::ExceptLast(rule),
-            Self::NotYet => Reason::NotYet(rule),
-            Self::Age(reason) => reason,
-        }
-    }
-}
-
-pub(super) fn selector_of(action: &Action) -> &Selector {
-    match action {
-        Action::Keep(keep) => &keep.selector,
-        Action::Delete(delete) => &delete.selector,
-        Action::Lock(lock) | Action::Unlock(lock) => &lock.selector,
-    }
-}
-
-pub(super) fn count_in(action: &Action) -> Option<&Count> {
-    match action {
-        Action::Keep(keep) => keep.last.as_ref(),
-        Action::Delete(delete) => delete.except_last.as_ref(),
-        Action::Lock(_) | Action::Unlock(_) => None,
-    }
-}
-
-/// Matches every tag against every rule, tag by tag: each name is fetched from memory once, however many rules there are.
-fn match_tags(contents: &Contents, graph: &Graph, speakers: &mut [Speaker<'_>]) {
-    let mut on_tags: Vec<(&TagPattern, &mut BitSet)> = Vec::new();
-    for Speaker { reference: _, rule, matches } in speakers {
-        if let Selector::Tags(pattern) = selector_of(&rule.action) {
-            on_tags.push((pattern, matches));
-        }
-    }
-    for (place, tag) in (0_u32..).zip(contents.tags()).filter(|(place, _)| !graph.is_companion_tag(*place)) {
-        for (pattern, matches) in &mut on_tags {
-            if pattern.matches(tag.name.as_str()) {
-                matches.insert(place as usize);
-            }
-        }
-    }
+    if adopt_backlog && is_backlog { Some(pushed) } else { Some(since.map_or(now, |since| since.max(pushed))) }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::RepositoryName;
-use crate::policy::{Limits, OnLimit};
+use crate::policy::{Changes, Limits, OnLimit};
 
 use super::plan::{Decision, Finding, Plan, PlanHash, RepositoryPlan, Steps};
 
@@ -28,10 +28,25 @@ pub struct Circumstances {
     pub clock_difference: Option<SignedDuration>,
     /// Whether the journal survives this process, or that it need not was said aloud.
     pub journal_is_kept: bool,
-    /// A plan hash that a person accepted although it is over a limit.
+    /// A plan hash that a person accepted although something speaks against it.
     pub accepted: Option<String>,
+    /// The policies are not those of the last run, and this is what their limits say about that.
+    pub changed: Option<Changes>,
+    /// Manifests and tags that were to be removed from the registry in the last hour.
+    pub removed_last_hour: u32,
+    /// Repositories whose listings shrank.
+    pub shrunk: Vec<(RepositoryName, Shrunk)>,
     /// What the audit found, by repository.
     pub findings: Vec<(RepositoryName, Vec<Finding>)>,
+}
+
+/// A listing with far fewer manifests than there should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shrunk {
+    /// How many there should be, by the last listing and what was deleted since.
+    pub expected: u32,
+    /// How many there are.
+    pub found: u32,
 }
 
 /// What the guard says.
@@ -77,6 +92,8 @@ pub enum Refusal {
     TooMany {
         /// Manifests and tags that the plan removes.
         planned: u32,
+        /// What was removed from the registry in the last hour.
+        removed_last_hour: u32,
         /// What `max_deletes` allows.
         allowed: u32,
     },
@@ -91,6 +108,10 @@ pub enum Refusal {
     TooLargeAShare(Share),
     /// A repository would lose a larger share of its images than it may: nothing is done in it.
     RepositoryShare(RepositoryName, Share),
+    /// A repository's listing shrank: nothing is done in it.
+    RepositoryShrunk(RepositoryName, Shrunk),
+    /// The policies are not those of the last run.
+    PoliciesChanged(Changes),
     /// The audit found a bug of this program: nothing is done in this repository.
     Audit(RepositoryName, Finding),
 }
@@ -123,9 +144,10 @@ impl Share {
 
 /// Judges a plan.
 ///
-/// Nothing at all is applied while deleting is paused, the clocks differ or the journal is not kept. A repository with a finding or
-/// over its share is left out. A run over `max_deletes` or over its share is refused as a whole, or trimmed to its oldest images
-/// when the policy says `on_limit: oldest_first`; a person can accept exactly this plan by its hash.
+/// Nothing at all is applied while deleting is paused, the clocks differ or the journal is not kept. A repository with a finding, or
+/// whose listing shrank, or over its share is left out. A run with changed policies is refused as a whole, and so is one over
+/// `max_deletes` or over its share, unless the policy says `on_limit: oldest_first`: then it is trimmed to its oldest images. A person
+/// can accept exactly this plan by its hash; that lifts everything but findings and what forbids all deleting.
 ///
 /// What passes whole is shared, not copied: a plan can be as large as the repository.
 pub fn judge(plan: &Arc<Plan>, limits: &Limits, circumstances: &Circumstances) -> Judgement {
@@ -137,12 +159,18 @@ pub fn judge(plan: &Arc<Plan>, limits: &Limits, circumstances: &Circumstances) -
     let accepted = circumstances.accepted.as_deref().is_some_and(|text| hash.is(text));
     let mut plan = without_findings(Arc::clone(plan), &circumstances.findings, &mut refusals);
     if !accepted {
+        plan = without_shrunk(plan, &circumstances.shrunk, &mut refusals);
+        if let Some(changes) = circumstances.changed.filter(|changes| *changes != Changes::Immediately && !plan.is_empty()) {
+            refusals.push(Refusal::PoliciesChanged(changes));
+            return Judgement { approved: None, refusals };
+        }
+        let removed_last_hour = circumstances.removed_last_hour;
         plan = match limits.on_limit {
-            OnLimit::Refuse => match within_limits(plan, limits, &mut refusals) {
+            OnLimit::Refuse => match within_limits(plan, limits, removed_last_hour, &mut refusals) {
                 Some(plan) => plan,
                 None => return Judgement { approved: None, refusals },
             },
-            OnLimit::OldestFirst => Arc::new(trim::to_limits(Arc::unwrap_or_clone(plan), limits, &mut refusals)),
+            OnLimit::OldestFirst => Arc::new(trim::to_limits(Arc::unwrap_or_clone(plan), limits, removed_last_hour, &mut refusals)),
         };
     }
     let approved = (!plan.is_empty()).then_some(ApprovedPlan { plan, hash });
@@ -171,13 +199,25 @@ fn without_findings(mut plan: Arc<Plan>, findings: &[(RepositoryName, Vec<Findin
     plan
 }
 
+fn without_shrunk(mut plan: Arc<Plan>, shrunk: &[(RepositoryName, Shrunk)], refusals: &mut Vec<Refusal>) -> Arc<Plan> {
+    for (name, shrunk) in shrunk {
+        let has_steps = |repository: &RepositoryPlan| {
+            repository.name == *name && matches!(&repository.decision, Decision::Steps(steps) if !steps.is_empty())
+        };
+        let Some(place) = plan.repositories.iter().position(has_steps) else { continue };
+        refusals.push(Refusal::RepositoryShrunk(name.clone(), *shrunk));
+        do_nothing(&mut Arc::make_mut(&mut plan).repositories[place]);
+    }
+    plan
+}
+
 fn do_nothing(repository: &mut RepositoryPlan) {
     if let Decision::Steps(steps) = &mut repository.decision {
         *steps = Steps { images: steps.images, ..Steps::default() };
     }
 }
 
-fn within_limits(mut plan: Arc<Plan>, limits: &Limits, refusals: &mut Vec<Refusal>) -> Option<Arc<Plan>> {
+fn within_limits(mut plan: Arc<Plan>, limits: &Limits, removed_last_hour: u32, refusals: &mut Vec<Refusal>) -> Option<Arc<Plan>> {
     let (mut images, mut going) = (0, 0);
     let mut over = Vec::new();
     for (place, repository) in plan.repositories.iter().enumerate() {
@@ -193,9 +233,9 @@ fn within_limits(mut plan: Arc<Plan>, limits: &Limits, refusals: &mut Vec<Refusa
     for place in over {
         do_nothing(&mut Arc::make_mut(&mut plan).repositories[place]);
     }
-    let planned = plan.steps().map(|(_, steps)| steps.removals()).sum();
-    if limits.max_deletes < planned {
-        refusals.push(Refusal::TooMany { planned, allowed: limits.max_deletes });
+    let planned: u32 = plan.steps().map(|(_, steps)| steps.removals()).sum();
+    if planned != 0 && limits.max_deletes < planned.saturating_add(removed_last_hour) {
+        refusals.push(Refusal::TooMany { planned, removed_last_hour, allowed: limits.max_deletes });
         return None;
     }
     if let Some(share) = Share::exceeded(going, images, limits.max_delete_percent) {
@@ -217,16 +257,32 @@ impl fmt::Display for Refusal {
             Self::JournalNotKept => formatter.write_str(
                 "there is no state directory, so nothing would remember what was deleted; set state.dir, or state.volatile: true if that is meant",
             ),
-            Self::TooMany { planned, allowed } => write!(
-                formatter,
-                "the run would remove {planned} manifests and tags, max_deletes allows {allowed}; accept this plan by its hash, raise the limit, or drain with on_limit: oldest_first"
-            ),
+            Self::TooMany { planned, removed_last_hour, allowed } => {
+                write!(formatter, "the run would remove {planned} manifests and tags")?;
+                if *removed_last_hour != 0 {
+                    write!(formatter, ", {removed_last_hour} went in the last hour")?;
+                }
+                write!(
+                    formatter,
+                    ", max_deletes allows {allowed}; accept this plan by its hash, raise the limit, or drain with on_limit: oldest_first"
+                )
+            }
             Self::Drained { planned, now } => write!(
                 formatter,
                 "the run would remove {planned} manifests and tags, over its limits; {now} of them go now, the oldest images first, the rest in later runs"
             ),
             Self::TooLargeAShare(share) => write!(formatter, "the run would delete {share}"),
             Self::RepositoryShare(name, share) => write!(formatter, "{name} would lose {share}; nothing is done in it"),
+            Self::RepositoryShrunk(name, Shrunk { expected, found }) => write!(
+                formatter,
+                "{name} has {found} manifests where {expected} should be, by the last listing and what was deleted since; nothing is done in it until this plan is approved by its hash"
+            ),
+            Self::PoliciesChanged(Changes::Approve) => formatter.write_str(
+                "the policies changed, so this run only reports, and so does every one until this plan is approved by its hash",
+            ),
+            Self::PoliciesChanged(Changes::NextRun | Changes::Immediately) => formatter.write_str(
+                "the policies changed since the last run, so this run only reports; the next one applies, or this plan at once if it is approved by its hash",
+            ),
             Self::Audit(name, finding) => write!(
                 formatter,
                 "{name}: the audit of the plan found a bug of retaind, please report it; nothing is done there ({finding})"

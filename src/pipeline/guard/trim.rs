@@ -10,13 +10,13 @@ use crate::policy::Limits;
 use super::super::plan::{Decision, DeleteStep, Plan};
 use super::{Refusal, Share};
 
-/// Keeps the oldest steps within `max_deletes` for the run, and within `max_delete_percent` for the run and each repository; says what
+/// Keeps the oldest steps within `max_deletes` for the hour, and within `max_delete_percent` for the run and each repository; says what
 /// it cut off.
-pub(super) fn to_limits(mut plan: Plan, limits: &Limits, refusals: &mut Vec<Refusal>) -> Plan {
+pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32, refusals: &mut Vec<Refusal>) -> Plan {
     let planned: u32 = plan.steps().map(|(_, steps)| steps.removals()).sum();
     let share = |images| Share::allowed(images, limits.max_delete_percent);
     let run_max = Room { removals: limits.max_deletes, images: share(plan.steps().map(|(_, steps)| steps.images).sum()) };
-    let mut room = run_max;
+    let mut room = Room { removals: run_max.removals.saturating_sub(removed_last_hour), ..run_max };
     let mut repositories: Vec<Repository<'_>> =
         plan.repositories.iter().map(|repository| Repository::new(&repository.decision, share)).collect();
     let mut candidates: Vec<(Timestamp, usize, Digest)> = Vec::new();

@@ -1,9 +1,10 @@
 //! The two lists of a repository, read to their ends and found to be one picture. Does not read documents.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::acr::{self, Client, ManifestProperties, Order, PAGE_SIZE_MAX, RepositoryProperties, TagProperties};
-use crate::model::{Gap, Manifest, References, RepositoryName, Tag, TagName};
+use crate::model::{Gap, Manifest, Platform, References, RepositoryName, Tag, TagName};
 
 /// How often a repository that changes while it is listed is listed again.
 const LISTINGS_MAX: u32 = 3;
@@ -59,6 +60,7 @@ async fn lists(client: &Client, properties: &RepositoryProperties) -> Result<Rea
         |tag: &TagName, digest| tags.binary_search_by(|listed| listed.name.cmp(tag)).is_ok_and(|place| tags[place].digest == digest);
     let mut manifests = Vec::with_capacity(expected(properties.manifest_count));
     let mut contradiction = None;
+    let mut platforms = Platforms::default();
     let mut pages = client.list_manifests(name, Order::Name, PAGE_SIZE_MAX);
     while let Some(page) = pages.next_page().await? {
         for properties in &page {
@@ -68,7 +70,7 @@ async fn lists(client: &Client, properties: &RepositoryProperties) -> Result<Rea
                     .get_or_insert_with(|| format!("manifest {} shows tag {tag}, which the list of tags does not", properties.digest));
             }
         }
-        manifests.extend(page.into_iter().map(manifest));
+        manifests.extend(page.into_iter().map(|properties| manifest(properties, &mut platforms)));
     }
     Ok(Read { listed: Listed { manifests, tags }, contradiction })
 }
@@ -92,16 +94,39 @@ async fn newcomer(client: &Client, name: &RepositoryName, listed: &Listed) -> Re
     Ok(wanted.difference(&known).next().map(|(name, _)| format!("tag {name} came while it was listed")))
 }
 
-fn manifest(properties: ManifestProperties) -> Manifest {
+fn manifest(properties: ManifestProperties, platforms: &mut Platforms) -> Manifest {
     Manifest {
         digest: properties.digest,
         media_type: properties.media_type,
         updated_at: properties.updated_at,
         locks: properties.locks,
         size_bytes: properties.size_bytes,
+        platform: platforms.shared(properties.os.as_deref(), properties.architecture.as_deref()),
         references: References::None,
         untagged_since: None,
         left_behind_by: None,
+    }
+}
+
+/// The platforms of a listing, each allocated once: there are a handful, and a hundred thousand images that run on them.
+#[derive(Default)]
+struct Platforms(Vec<Arc<Platform>>);
+
+/// So many are shared; a registry that tells more of them is making them up.
+const PLATFORMS_SHARED_MAX: usize = 100;
+
+impl Platforms {
+    fn shared(&mut self, os: Option<&str>, architecture: Option<&str>) -> Option<Arc<Platform>> {
+        let (os, architecture) = (os?, architecture?);
+        let is_it = |platform: &&Arc<Platform>| &*platform.os == os && &*platform.architecture == architecture;
+        if let Some(known) = self.0.iter().find(is_it) {
+            return Some(Arc::clone(known));
+        }
+        let platform = Arc::new(Platform::listed(os, architecture)?);
+        if self.0.len() < PLATFORMS_SHARED_MAX {
+            self.0.push(Arc::clone(&platform));
+        }
+        Some(platform)
     }
 }
 

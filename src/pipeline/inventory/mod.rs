@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::acr::{self, Client, Failure, PAGE_SIZE_MAX};
 use crate::model::{Gap, Inventory, Listing, Locks, Repository, RepositoryName};
-use crate::state::{State, StateError};
+use crate::state::{Listings, State, StateError};
 
 /// Everything a look at a registry needs.
 #[derive(Clone)]
@@ -54,7 +54,8 @@ pub async fn take(look: &Look, names: &[RepositoryName]) -> Result<Inventory, In
 }
 
 async fn repository(look: &Look, name: &RepositoryName) -> Result<Repository, InventoryError> {
-    let incomplete = |locks, gaps| Repository { name: name.clone(), locks, observed_since: None, listing: Listing::Incomplete(gaps) };
+    let incomplete =
+        |locks, gaps| Repository { name: name.clone(), locks, observed_since: None, shrunk_from: None, listing: Listing::Incomplete(gaps) };
     let properties = match look.client.get_repository(name).await {
         Ok(properties) => properties,
         Err(error) if error.failure == Failure::NotFound => {
@@ -68,10 +69,11 @@ async fn repository(look: &Look, name: &RepositoryName) -> Result<Repository, In
         Err(error) => return one_repository(error).map(|gap| incomplete(properties.locks, vec![gap])),
     };
     match references::complete(look, name, listed).await? {
-        Ok((contents, since)) => Ok(Repository {
+        Ok((contents, Listings { since, shrunk_from })) => Ok(Repository {
             name: name.clone(),
             locks: properties.locks,
             observed_since: Some(since),
+            shrunk_from,
             listing: Listing::Complete(contents),
         }),
         Err(gaps) => Ok(incomplete(properties.locks, gaps)),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::acr::{self, Client, Failure};
 use crate::model::{Contents, Digest, Gap, Manifest, References, RegistryName, RepositoryName};
-use crate::state::State;
+use crate::state::{Listings, State};
 
 use super::listing::Listed;
 use super::{InventoryError, Look};
@@ -34,7 +34,7 @@ pub(super) async fn complete(
     look: &Look,
     name: &RepositoryName,
     mut listed: Listed,
-) -> Result<Result<(Contents, Timestamp), Vec<Gap>>, InventoryError> {
+) -> Result<Result<(Contents, Listings), Vec<Gap>>, InventoryError> {
     let Look { client, state, now } = look;
     let registry = client.registry();
     let mut gaps = add_references(client, state, name, &mut listed.manifests).await?;
@@ -61,8 +61,9 @@ pub(super) async fn complete(
             return Ok(Err(told));
         }
     };
-    let since = state.observe_repository(registry, name, *now)?;
-    Ok(add_observations(state, registry, name, *now, contents)?.map(|contents| (contents, since)))
+    let manifests = u32::try_from(contents.manifests().len()).unwrap_or(u32::MAX);
+    let listings = state.observe_repository(registry, name, *now, manifests)?;
+    Ok(add_observations(state, registry, name, *now, contents)?.map(|contents| (contents, listings)))
 }
 
 struct Gaps {

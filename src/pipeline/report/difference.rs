@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use crate::model::{Contents, Digest, Listing, RegistryName, RepositoryName, TagName};
 
 use super::super::evaluate::{Evaluation, Reason};
-use super::DecidedRepository;
+use crate::policy::Policy;
+
 use super::text::{image_line, sentences, stays_because, why_it_stays};
 use super::words::{Context, counted, fold};
+use super::{DecidedRepository, mode_word};
 
 /// The columns of the narrowest terminal that is written for.
 const WIDTH: usize = 80;
@@ -25,6 +27,8 @@ pub struct Difference {
     pub taken_at: Timestamp,
     /// The time that ages were reckoned to.
     pub now: Timestamp,
+    /// The policies that are new, gone, or of another mode, a sentence each: the same verdicts then have other consequences.
+    pub policies: Vec<String>,
     /// The repositories in which anything differs, by name.
     pub repositories: BTreeMap<RepositoryName, Vec<Changed>>,
     /// The repositories of which nothing can be said, because their listing is incomplete.
@@ -67,7 +71,20 @@ pub fn difference<'a>(
     }
     let incomplete = before.iter().chain(after).filter(|decided| decided.evaluation.is_none());
     let not_compared = incomplete.map(|decided| decided.repository.name.clone()).collect();
-    Difference { registry: registry.clone(), taken_at, now, repositories, not_compared }
+    Difference { registry: registry.clone(), taken_at, now, policies: Vec::new(), repositories, not_compared }
+}
+
+/// What an edit changes about policies as a whole.
+pub fn edited_policies(before: &[Policy], after: &[Policy]) -> Vec<String> {
+    let mode = |policies: &[Policy], name: &str| policies.iter().find(|policy| &*policy.name == name).map(|policy| mode_word(policy.mode));
+    let names: BTreeSet<&str> = before.iter().chain(after).map(|policy| &*policy.name).collect();
+    let sentence = |name: &str| match (mode(before, name), mode(after, name)) {
+        (Some(old), Some(new)) if old != new => Some(format!("policy {name}: mode was {old}, is {new} now")),
+        (None, Some(new)) => Some(format!("policy {name} is new ({new})")),
+        (Some(old), None) => Some(format!("policy {name} is gone (it was {old})")),
+        (_, _) => None,
+    };
+    names.into_iter().filter_map(sentence).collect()
 }
 
 /// One repository by one set of policies: what each policy that names it decides.
@@ -179,8 +196,11 @@ pub fn difference_as_text(difference: &Difference) -> String {
         // Writing into a String cannot fail.
         let _ = writeln!(out, "{line}");
     };
-    let Difference { registry, taken_at, now: _, repositories, not_compared } = difference;
+    let Difference { registry, taken_at, now: _, policies, repositories, not_compared } = difference;
     write(&format!("what the edit changes on {registry}, by the listing of {taken_at:.0}"));
+    for sentence in policies {
+        write(sentence);
+    }
     for (name, changed) in repositories {
         write("");
         write(name.as_str());

@@ -100,12 +100,17 @@ pub(super) fn holder(reason: Reason) -> Option<u32> {
         Reason::NoRule
         | Reason::KeepRule(_)
         | Reason::KeepLast(_)
+        | Reason::KeepNewer(_)
+        | Reason::KeepPeriod(..)
+        | Reason::KeepAllTags(_)
+        | Reason::Unclear(_)
         | Reason::LockRule(_)
         | Reason::Locked(_)
         | Reason::UnknownTime
         | Reason::FutureTime
         | Reason::TooYoung
         | Reason::NotYet(_)
+        | Reason::NoLonger(_)
         | Reason::ExceptLast(_)
         | Reason::KeepAtLeast
         | Reason::Ghost
@@ -119,8 +124,14 @@ pub(super) fn holder(reason: Reason) -> Option<u32> {
 }
 
 fn due(out: &mut String, context: &Context<'_>, reason: Reason, manifest: u32, tag: Option<u32>) {
-    let Reason::NotYet(rule) = reason else { return };
-    if let Some(due) = context.goes_after(rule, manifest, tag) {
-        let _ = writeln!(out, "    that is after {due:.0}, in {}", age(due.duration_since(context.now)));
+    let (rule, ends) = if let Reason::NotYet(rule) = reason {
+        (rule, "that is")
+    } else if let Reason::KeepNewer(rule) = reason {
+        (rule, "that ends")
+    } else {
+        return;
+    };
+    if let Some(due) = context.ends_at(rule, manifest, tag) {
+        let _ = writeln!(out, "    {ends} after {due:.0}, in {}", age(due.duration_since(context.now)));
     }
 }

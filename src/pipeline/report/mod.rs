@@ -16,7 +16,7 @@ use super::guard::Refusal;
 use super::plan::Plan;
 
 pub use behind::{Item, rules_behind};
-pub use difference::{Changed, Difference, difference, difference_as_text};
+pub use difference::{Changed, Difference, difference, difference_as_text, edited_policies};
 pub use explain::{explain, outlook};
 pub use json::{InvalidDocument, SavedPlan, difference_to_json, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
 pub use tally::{REFUSAL_CODES, Tally};

@@ -19,6 +19,8 @@ pub struct Tally {
     pub going: u64,
     /// Manifests that stay, by the stable word of the first of their reasons.
     pub kept: BTreeMap<&'static str, u64>,
+    /// Repositories about which nothing was decided, because something of them could not be listed or read.
+    pub incomplete: u64,
     /// What the guard held back, by a stable word.
     pub refusals: BTreeMap<&'static str, u64>,
     /// Manifests deleted, by this run or with their subject.
@@ -54,7 +56,10 @@ impl Tally {
             }
         }
         for repository in &decided.plan.repositories {
-            let Decision::Steps(steps) = &repository.decision else { continue };
+            let Decision::Steps(steps) = &repository.decision else {
+                self.incomplete += 1;
+                continue;
+            };
             for step in &steps.deletes {
                 self.going += 1;
                 self.sizes.insert((repository.name.clone(), step.digest), step.size_bytes);
@@ -87,7 +92,7 @@ impl Tally {
 }
 
 /// Every word that [`Tally::refusals`] may hold.
-pub const REFUSAL_CODES: [&str; 9] = [
+pub const REFUSAL_CODES: [&str; 11] = [
     "paused",
     "suspended",
     "clock_difference",
@@ -97,6 +102,8 @@ pub const REFUSAL_CODES: [&str; 9] = [
     "repository_share",
     "drained",
     "audit",
+    "repository_shrunk",
+    "policies_changed",
 ];
 
 /// A stable word for a refusal, for machines.
@@ -111,6 +118,8 @@ fn refusal_code(refusal: &Refusal) -> &'static str {
         Refusal::RepositoryShare(..) => 6,
         Refusal::Drained { .. } => 7,
         Refusal::Audit(..) => 8,
+        Refusal::RepositoryShrunk(..) => 9,
+        Refusal::PoliciesChanged(_) => 10,
     };
     REFUSAL_CODES[place]
 }

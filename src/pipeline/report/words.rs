@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Contents, Digest, Level, LockChange};
-use crate::policy::{Action, Policy};
+use crate::model::{Contents, Digest, Level, LockChange, Tag};
+use crate::policy::{Action, Age, Filter, KeepWhen, Period, Policy};
 
 use super::super::evaluate::{Reason, RuleRef, untagged_since};
 
@@ -48,6 +48,10 @@ impl Context<'_> {
             Reason::NoRule => "no delete rule chooses it".to_owned(),
             Reason::KeepRule(rule) => format!("{} keeps it", self.rule(rule)),
             Reason::KeepLast(rule) => format!("{} keeps {}", self.rule(rule), self.counted(rule)),
+            Reason::KeepNewer(rule) => format!("{} keeps it until it is older than {}", self.rule(rule), self.newer_than(rule)),
+            Reason::KeepPeriod(rule, period) => format!("{} keeps {}", self.rule(rule), self.periods(rule, period)),
+            Reason::KeepAllTags(rule) => format!("{} keeps another tag of its image, with all its tags", self.rule(rule)),
+            Reason::Unclear(rule) => self.unclear(rule),
             Reason::LockRule(rule) => format!("{} locks it", self.rule(rule)),
             Reason::Locked(level) => match level {
                 Level::Repository => "the repository is locked".to_owned(),
@@ -58,6 +62,7 @@ impl Context<'_> {
             Reason::FutureTime => "its time lies in the future".to_owned(),
             Reason::TooYoung => format!("younger than min_age ({})", age(self.policies[self.acting].limits.min_age)),
             Reason::NotYet(rule) => format!("{} deletes it when it is older than {}", self.rule(rule), self.threshold(rule)),
+            Reason::NoLonger(rule) => format!("{} deletes it only while it is newer than {}", self.rule(rule), self.newer_than(rule)),
             Reason::ExceptLast(rule) => format!("{} spares {}", self.rule(rule), self.counted(rule)),
             Reason::KeepAtLeast => {
                 let wanted = self.policies.iter().map(|policy| policy.limits.keep_at_least).max().unwrap_or(0);
@@ -80,7 +85,10 @@ impl Context<'_> {
 
     fn counted(&self, rule: RuleRef) -> String {
         let count = match self.action(rule) {
-            Action::Keep(keep) => keep.last.as_ref(),
+            Action::Keep(keep) => keep.when.iter().find_map(|when| match when {
+                KeepWhen::Last(count) => Some(count),
+                KeepWhen::NewerThan(_) | KeepWhen::NewestOfEach { .. } => None,
+            }),
             Action::Delete(delete) => delete.except_last.as_ref(),
             Action::Lock(_) | Action::Unlock(_) => None,
         };
@@ -97,16 +105,61 @@ impl Context<'_> {
         age.map_or_else(String::new, |age| age.to_string())
     }
 
-    /// From when on a delete rule that waits for the age of a manifest, or of one of its tags, would condemn it; as far as the listing
-    /// tells the age.
-    pub fn goes_after(&self, rule: RuleRef, manifest: u32, tag: Option<u32>) -> Option<Timestamp> {
-        let Action::Delete(delete) = self.action(rule) else { return None };
-        let item = &self.contents.manifests()[manifest as usize];
-        let since = match tag {
-            Some(tag) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
-            None => untagged_since(item, delete, self.observed_since, self.now)?,
+    fn newer_than(&self, rule: RuleRef) -> String {
+        newer_than(self.action(rule)).map_or_else(String::new, |age| age.to_string())
+    }
+
+    fn periods(&self, rule: RuleRef, of: Period) -> String {
+        let conditions = if let Action::Keep(keep) = self.action(rule) { keep.when.as_slice() } else { &[] };
+        let number = conditions.iter().find_map(|when| match when {
+            KeepWhen::NewestOfEach { period, periods, zone: _ } if *period == of => Some(periods.get()),
+            KeepWhen::NewestOfEach { .. } | KeepWhen::Last(_) | KeepWhen::NewerThan(_) => None,
+        });
+        match number {
+            None | Some(1) => format!("the newest of the last {}", of.singular()),
+            Some(number) => format!("the newest of each of the last {number} {}", of.plural()),
+        }
+    }
+
+    fn unclear(&self, rule: RuleRef) -> String {
+        let keys: Vec<&str> = self.action(rule).selector().filters.iter().map(Filter::key).collect();
+        let keys = keys.join(", ");
+        let rule_name = self.rule(rule);
+        match self.action(rule) {
+            Action::Keep(_) | Action::Lock(_) => format!("{rule_name} keeps it, because it is not known whether it fits ({keys})"),
+            Action::Delete(_) | Action::Unlock(_) => {
+                format!("{rule_name} leaves it alone, because it is not known whether it fits ({keys})")
+            }
+        }
+    }
+
+    /// After when a rule that looks at the age of a manifest, or of one of its tags, says something else: a delete rule that waits
+    /// condemns it, a keep rule lets go of it. As far as the listing tells the age.
+    pub fn ends_at(&self, rule: RuleRef, manifest: u32, tag: Option<u32>) -> Option<Timestamp> {
+        let (age, adopt_backlog) = match self.action(rule) {
+            Action::Delete(delete) => (delete.older_than?, delete.adopt_backlog),
+            action @ Action::Keep(_) => (newer_than(action)?, false),
+            Action::Lock(_) | Action::Unlock(_) => return None,
         };
-        since.checked_add(delete.older_than?.duration()).ok()
+        let item = &self.contents.manifests()[manifest as usize];
+        let newest = |tags: &[Tag]| tags.iter().map(|tag| tag.updated_at).try_fold(item.updated_at?, |newest, at| Some(newest.max(at?)));
+        let since = match (tag, self.contents.tagged(manifest)) {
+            (Some(tag), _) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
+            (None, []) => untagged_since(item, adopt_backlog, self.observed_since, self.now)?,
+            (None, companions) => newest(companions)?,
+        };
+        since.checked_add(age.duration()).ok()
+    }
+}
+
+fn newer_than(action: &Action) -> Option<Age> {
+    match action {
+        Action::Keep(keep) => keep.when.iter().find_map(|when| match when {
+            KeepWhen::NewerThan(age) => Some(*age),
+            KeepWhen::Last(_) | KeepWhen::NewestOfEach { .. } => None,
+        }),
+        Action::Delete(delete) => delete.newer_than,
+        Action::Lock(_) | Action::Unlock(_) => None,
     }
 }
 
@@ -116,12 +169,22 @@ pub(super) fn code(reason: Reason) -> &'static str {
         Reason::NoRule => "no_rule",
         Reason::KeepRule(_) => "keep_rule",
         Reason::KeepLast(_) => "keep_last",
+        Reason::KeepNewer(_) => "keep_newer",
+        Reason::KeepPeriod(_, period) => match period {
+            Period::Day => "keep_daily",
+            Period::Week => "keep_weekly",
+            Period::Month => "keep_monthly",
+            Period::Year => "keep_yearly",
+        },
+        Reason::KeepAllTags(_) => "keep_all_tags",
+        Reason::Unclear(_) => "unclear",
         Reason::LockRule(_) => "lock_rule",
         Reason::Locked(_) => "locked",
         Reason::UnknownTime => "unknown_time",
         Reason::FutureTime => "future_time",
         Reason::TooYoung => "too_young",
         Reason::NotYet(_) => "not_yet",
+        Reason::NoLonger(_) => "no_longer",
         Reason::ExceptLast(_) => "except_last",
         Reason::KeepAtLeast => "keep_at_least",
         Reason::Ghost => "ghost",

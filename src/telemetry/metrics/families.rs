@@ -114,7 +114,7 @@ families! {
 
     /// The mode of the policy, always 1.
     policy_mode_info: GaugeVec = "retaind_policy_mode_info" ["policy", "registry", "mode"];
-    /// The time between two scheduled runs; no series without a schedule.
+    /// The longest time between two scheduled runs; no series without a schedule.
     policy_interval: GaugeVec = "retaind_policy_interval_seconds" ["policy", "registry"];
     /// When the policy runs next; no series without a schedule.
     policy_next_run_timestamp: GaugeVec = "retaind_policy_next_run_timestamp_seconds" ["policy", "registry"];
@@ -141,6 +141,8 @@ families! {
     manifests_would_delete: GaugeVec = "retaind_manifests_would_delete" ["policy", "registry"];
     /// Manifests that stayed in the last run, each counted once, by the first of its reasons.
     manifests_kept: GaugeVec = "retaind_manifests_kept" ["policy", "registry", "reason"];
+    /// Repositories that the last run decided nothing about, because something of them could not be listed or read.
+    repositories_incomplete: GaugeVec = "retaind_repositories_incomplete" ["policy", "registry"];
     /// Tags removed from manifests that stay.
     tags_untagged: IntCounterVec = "retaind_tags_untagged_total" ["policy", "registry"];
     /// Locks closed or opened.

@@ -76,7 +76,7 @@ pub struct LoadedPolicy {
     pub key: SeriesKey,
     /// Whether its plans are applied.
     pub mode: Mode,
-    /// The time between two runs; None: it has no schedule.
+    /// The longest time between two runs; None: it has no schedule.
     pub interval: Option<Duration>,
 }
 
@@ -379,6 +379,7 @@ fn process() -> Option<Box<dyn Collector>> {
 fn count(families: &Families, labels: &[&str; 2], tally: &Tally) {
     count_steps(families, labels, tally);
     families.manifests_would_delete.with_label_values(labels).set(number(tally.going));
+    families.repositories_incomplete.with_label_values(labels).set(number(tally.incomplete));
     // A reason that holds for nothing any more must not keep its old number.
     families.manifests_kept.forget(&named(labels));
     for (reason, kept) in &tally.kept {

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use retaind::state::{State, leave_approval};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +39,27 @@ async fn a_bad_edit_suspends_deleting_until_it_is_repaired() {
     assert_eq!(service.metric("retaind_deletion_suspended").await, Some(0.0));
     assert_eq!(service.ready("deletion").await, "[+]deletion ok");
     let run = service.run_due(TO_THE_NEXT_RUN_SECONDS).await;
+    assert_eq!((run["outcome"].as_str(), site.left()), (Some("refused"), 3), "the first run after an edit only reports: {run}");
+    let run = service.run_due(TO_THE_NEXT_RUN_SECONDS).await;
     assert_eq!((run["outcome"].as_str(), site.left()), (Some("succeeded"), 0), "{run}");
+    service.stop().await;
+    site.account();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approved_plan_is_applied_within_seconds() {
+    let mut site = Site::new(&policies("      - { name: audited, keep: { tags: { glob: [\"pr-1\", \"pr-2\"] } } }\n"));
+    let service = site.start().await;
+    service.run_due(TO_THE_FIRST_RUN_SECONDS).await;
+    site.edit(&policies(""));
+    service.take_up().await;
+    let run = service.run_due(TO_THE_NEXT_RUN_SECONDS).await;
+    assert_eq!((run["outcome"].as_str(), site.left()), (Some("refused"), 2), "{run}");
+    let refusals = "retaind_guard_refusals_total{policy=\"ci\",reason=\"policies_changed\",registry=\"contoso\"}";
+    assert_eq!(service.metric(refusals).await, Some(1.0));
+    let planned = State::open_to_read(&site.state_dir()).and_then(|state| state.runs(1)).expect("the last run").remove(0);
+    leave_approval(&site.state_dir(), &planned.plan_hash).expect("left for the daemon");
+    eventually("the approved plan is applied", async || site.left() == 0).await;
     service.stop().await;
     site.account();
 }

@@ -48,12 +48,12 @@ async fn from_challenge_to_answer() {
     assert_eq!(w.get("/acr/v1/Upper/_tags").await.status, 404, "what has no route is not challenged");
 }
 
-async fn refresh_token(w: &World, claims: &Value) -> String {
+pub(super) async fn refresh_token(w: &World, claims: &Value) -> String {
     let form = format!("grant_type=access_token&service=registry.test&access_token={}", entra_token(claims));
     w.form("/oauth2/exchange?api-version=2021-07-01", &form).await.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
-async fn access_token(w: &World, refresh_token: &str, scope: &str) -> String {
+pub(super) async fn access_token(w: &World, refresh_token: &str, scope: &str) -> String {
     let form = format!("grant_type=refresh_token&service=registry.test&scope={scope}&refresh_token={refresh_token}");
     w.form("/oauth2/token", &form).await.json()["access_token"].as_str().unwrap().to_owned()
 }
@@ -82,14 +82,17 @@ async fn whose_entra_token_is_refused() {
     assert_eq!((got.status, got.body), refused);
 }
 
+/// What a token says.
+pub(super) fn claims(token: &str) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
+
 #[tokio::test]
 async fn tokens_are_granted_what_is_allowed_and_live_their_recorded_time() {
     let identities = [("me".to_owned(), Permissions::READ)].into();
     let w = world_with(Options { identities, ..Options::default() }, "");
     let refresh_token = refresh_token(&w, &valid_claims()).await;
     let token = access_token(&w, &refresh_token, "repository:a:pull,delete%20registry:catalog:*%20repository:b:delete").await;
-    let claims =
-        |token: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap() };
     assert_eq!(
         claims(&token)["access"],
         json!([{"Type": "repository", "Name": "a", "Actions": ["pull"]}, {"Type": "registry", "Name": "catalog", "Actions": ["*"]}])

@@ -183,5 +183,5 @@ async fn pushes_are_complete_or_refused() {
     assert_eq!((head.header("docker-content-digest"), head.body.as_str()), (digest.to_string().as_str(), ""));
     assert_eq!(head.header("content-length"), manifest.len().to_string());
     assert_eq!(w.get("/v2/app/manifests/v1").await.body, manifest);
-    assert_eq!(w.get(&format!("/v2/app/blobs/{}", Digest::of(b"layer"))).await.body, "layer");
+    assert_eq!(w.blob(&format!("/v2/app/blobs/{}", Digest::of(b"layer"))).await.body, "layer");
 }

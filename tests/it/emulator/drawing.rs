@@ -19,7 +19,8 @@ async fn drawn_images_can_be_pulled_and_their_digests_are_right() {
         assert_eq!(got.header("docker-content-digest"), Digest::of(got.body.as_bytes()).to_string());
         for blob in got.json()["layers"].as_array().into_iter().flatten().chain(got.json().get("config")) {
             let path = format!("/v2/app/blobs/{}", blob["digest"].as_str().unwrap());
-            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            let sent = w.get(&path).await;
+            let request = Request::builder().uri(sent.header("location")).body(Body::empty()).unwrap();
             let bytes = to_bytes(w.emulator.router().oneshot(request).await.unwrap().into_body(), usize::MAX).await.unwrap();
             assert_eq!(Digest::of(&bytes).to_string(), blob["digest"].as_str().unwrap());
             assert_eq!(bytes.len() as u64, blob["size"].as_u64().unwrap());

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod access;
+mod admin;
 mod changing;
 mod drawing;
 mod faults;
 mod listing;
+mod scripts;
+mod storage;
+mod throttling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,6 +27,9 @@ use tower::ServiceExt as _;
 
 /// 2026-01-01T00:00:00Z, the time of every registry here.
 const NOW_SECONDS: i64 = 1_767_225_600;
+
+/// Where an emulator in-process says that blobs are.
+const STORAGE: &str = "https://emulated.blob.core.windows.net";
 
 /// A registry, its clock and one client.
 struct World {
@@ -84,6 +91,13 @@ impl World {
 
     async fn get(&self, path: &str) -> Got {
         self.send(Method::GET, path, "", Body::empty()).await
+    }
+
+    /// A blob, from where the registry sends its readers.
+    async fn blob(&self, path: &str) -> Got {
+        let sent = self.get(path).await;
+        assert_eq!(sent.status, 307, "{}", sent.body);
+        self.get(sent.header("location").strip_prefix(STORAGE).unwrap()).await
     }
 
     async fn delete(&self, path: &str) -> Got {

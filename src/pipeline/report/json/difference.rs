@@ -14,6 +14,7 @@ struct Document {
     registry: String,
     taken_at: String,
     now: String,
+    policies: Vec<String>,
     repositories: Vec<RepositoryDocument>,
     not_compared: Vec<String>,
 }
@@ -36,7 +37,7 @@ struct ChangedDocument {
 
 /// A difference for machines.
 pub fn difference_to_json(difference: &Difference) -> String {
-    let Difference { registry, taken_at, now, repositories, not_compared } = difference;
+    let Difference { registry, taken_at, now, policies, repositories, not_compared } = difference;
     let of = |changed: &[Changed], goes: bool| changed.iter().filter(|changed| changed.goes == goes).map(document).collect();
     let repositories = repositories.iter().map(|(name, changed)| RepositoryDocument {
         name: name.to_string(),
@@ -49,6 +50,7 @@ pub fn difference_to_json(difference: &Difference) -> String {
         registry: registry.to_string(),
         taken_at: taken_at.to_string(),
         now: now.to_string(),
+        policies: policies.clone(),
         repositories: repositories.collect(),
         not_compared: not_compared.iter().map(ToString::to_string).collect(),
     })

@@ -1,11 +1,13 @@
 //! Inventories as JSON: saved listings with their observations, or listings written by hand or by another tool.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Contents, Digest, Gap, Inventory, Listing, Locks, Manifest, MediaType, References, RegistryName, Repository, RepositoryName, Tag,
-    TagName,
+    Contents, Digest, Gap, Inventory, Listing, Locks, Manifest, MediaType, Platform, References, RegistryName, Repository, RepositoryName,
+    Tag, TagName,
 };
 
 use super::{InvalidDocument, is_false, read, write};
@@ -58,6 +60,10 @@ struct ManifestDocument {
     updated_at: Option<Timestamp>,
     #[serde(default)]
     size_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    os: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    architecture: Option<String>,
     #[serde(default, skip_serializing_if = "LocksDocument::is_open")]
     locks: LocksDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,13 +146,15 @@ pub fn inventory_to_json(inventory: &Inventory) -> String {
 }
 
 fn manifest_document(manifest: &Manifest) -> ManifestDocument {
-    let Manifest { digest, media_type, updated_at, locks, size_bytes, references, untagged_since, left_behind_by } = manifest;
+    let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by } = manifest;
     let children: Vec<String> = references.children().iter().map(Digest::to_string).collect();
     ManifestDocument {
         digest: digest.to_string(),
         media_type: media_type.to_string(),
         updated_at: *updated_at,
         size_bytes: *size_bytes,
+        os: platform.as_ref().map(|platform| platform.os.to_string()),
+        architecture: platform.as_ref().map(|platform| platform.architecture.to_string()),
         locks: (*locks).into(),
         children: (media_type.is_index() || !children.is_empty()).then_some(children),
         subject: references.subject().map(|subject| subject.to_string()),
@@ -196,18 +204,32 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
     } else {
         Listing::Incomplete(incomplete.into_iter().map(Gap).collect())
     };
-    Ok(Repository { name, locks: locks.into(), observed_since, listing })
+    // A saved listing is never applied by itself, so nothing needs to be held against it.
+    Ok(Repository { name, locks: locks.into(), observed_since, shrunk_from: None, listing })
 }
 
 fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, InvalidDocument> {
-    let ManifestDocument { digest, media_type, updated_at, size_bytes, locks, children, subject, ghost, untagged_since, left_behind_by } =
-        document;
+    let ManifestDocument {
+        digest,
+        media_type,
+        updated_at,
+        size_bytes,
+        os,
+        architecture,
+        locks,
+        children,
+        subject,
+        ghost,
+        untagged_since,
+        left_behind_by,
+    } = document;
     let read = |field: &str, text: &str| text.parse::<Digest>().map_err(|error| InvalidDocument::at(&format!("{place}.{field}"), error));
     let media_type = MediaType::from_text(&media_type);
     if media_type.is_index() && children.is_none() && !ghost {
         return Err(InvalidDocument::at(place, "an index must say what its children are; write \"children\": [] if it has none"));
     }
     let children: Result<Vec<Digest>, _> = children.unwrap_or_default().iter().map(|child| read("children", child)).collect();
+    let platform = os.zip(architecture).and_then(|(os, architecture)| Platform::listed(&os, &architecture));
     let subject = subject.map(|subject| read("subject", &subject)).transpose()?;
     Ok(Manifest {
         digest: read("digest", &digest)?,
@@ -215,6 +237,7 @@ fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, In
         updated_at,
         locks: locks.into(),
         size_bytes,
+        platform: platform.map(Arc::new),
         references: if ghost { References::Ghost } else { References::new(children?, subject) },
         untagged_since,
         left_behind_by: left_behind_by.map(|root| read("left_behind_by", &root)).transpose()?.map(Box::new),

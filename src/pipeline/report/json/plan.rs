@@ -230,8 +230,13 @@ pub(in super::super) fn rule_of(reason: Reason) -> Option<RuleRef> {
     match reason {
         Reason::KeepRule(rule)
         | Reason::KeepLast(rule)
+        | Reason::KeepNewer(rule)
+        | Reason::KeepPeriod(rule, _)
+        | Reason::KeepAllTags(rule)
+        | Reason::Unclear(rule)
         | Reason::LockRule(rule)
         | Reason::NotYet(rule)
+        | Reason::NoLonger(rule)
         | Reason::ExceptLast(rule)
         | Reason::DeleteRule(rule) => Some(rule),
         Reason::NoRule

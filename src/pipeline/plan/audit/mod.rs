@@ -1,13 +1,15 @@
 //! A second opinion on a plan, with code of its own: it shares no line with `evaluate` beyond the inventory and the policies.
 //! A finding is a bug of this program, never a fault of the world, and nothing is applied in a repository that has one.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
 
 use crate::model::{Contents, Digest, Locks, Manifest, References, Tag};
-use crate::policy::{Action, Policy, Selector};
+use crate::policy::Policy;
 
 use super::{Steps, UntagStep};
 
@@ -66,18 +68,17 @@ struct World<'a> {
     audit: Audit<'a>,
     /// For each manifest of the contents its place in the plan's deletes.
     deleted: Vec<Option<u32>>,
-    untagged: BTreeSet<&'a str>,
 }
 
 impl<'a> World<'a> {
-    fn new(audit: &Audit<'a>, steps: &'a Steps) -> Self {
+    fn new(audit: &Audit<'a>, steps: &Steps) -> Self {
         let mut deleted = vec![None; audit.contents.manifests().len()];
         for (place, step) in (0_u32..).zip(&steps.deletes) {
             if let Some(manifest) = audit.contents.find(step.digest) {
                 deleted[manifest as usize] = Some(place);
             }
         }
-        Self { audit: *audit, deleted, untagged: steps.untags.iter().map(|step| step.tag.name.as_str()).collect() }
+        Self { audit: *audit, deleted }
     }
 
     fn manifest(&self, digest: Digest) -> Option<&'a Manifest> {
@@ -236,39 +237,6 @@ impl<'a> World<'a> {
             }
         }
         false
-    }
-
-    /// S17 and the rules themselves: a delete rule chooses every tag that goes, and no keep or lock rule of any policy holds it.
-    fn rules_allow(&self, steps: &Steps, findings: &mut Findings) {
-        let acting = self.audit.policies[self.audit.acting];
-        let chooses = |selector: &Selector, tag: &str| matches!(selector, Selector::Tags(pattern) if pattern.matches(tag));
-        let condemns = |action: &Action, tag: &str| matches!(action, Action::Delete(delete) if chooses(&delete.selector, tag));
-        let protects = |action: &Action, tag: &str| match action {
-            Action::Keep(keep) => keep.last.is_none() && chooses(&keep.selector, tag),
-            Action::Lock(lock) => chooses(&lock.selector, tag),
-            Action::Delete(_) | Action::Unlock(_) => false,
-        };
-        let deleted_tags = steps.deletes.iter().flat_map(|step| step.tags.iter().map(|tag| tag.name.as_str()));
-        for tag in deleted_tags.chain(self.untagged.iter().copied()).filter(|tag| subject_by_tag(tag).is_none()) {
-            if !acting.rules.iter().any(|rule| condemns(&rule.action, tag)) {
-                findings.add("S17", format!("no delete rule chooses the tag {tag}"));
-            }
-            if self.audit.policies.iter().flat_map(|policy| &policy.rules).any(|rule| protects(&rule.action, tag)) {
-                findings.add("S17", format!("a keep or lock rule chooses the tag {tag}"));
-            }
-        }
-        let on_untagged = |action: &Action| matches!(action, Action::Delete(delete) if matches!(delete.selector, Selector::Untagged));
-        let untagged_rule = acting.rules.iter().any(|rule| on_untagged(&rule.action));
-        for step in steps.deletes.iter().filter(|step| step.tags.is_empty() && step.after.is_empty()) {
-            let manifest = self.manifest(step.digest);
-            let left_behind = manifest.is_some_and(|manifest| manifest.left_behind_by.is_some());
-            // An index that goes before its subject waits for nobody, and goes with it all the same.
-            let subject = manifest.and_then(|manifest| manifest.references.subject());
-            let with_subject = subject.is_some_and(|subject| self.deleted(subject).is_some());
-            if !untagged_rule && !left_behind && !with_subject {
-                findings.add("S17", format!("no rule chooses the untagged {}", step.digest));
-            }
-        }
     }
 
     /// Semantics 11: so many images of the repository are left.

@@ -1,0 +1,241 @@
+//! What the rules say about everything that a plan removes, found once more and in another way than `evaluate` finds it: a delete rule
+//! chooses it for certain, and no keep or lock rule might. Does not count what delete rules except.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{Digest, Manifest, Platform, Tag};
+use crate::policy::{About, Action, Delete, Filter, Grouping, Keep, KeepWhen, OrderBy, PeriodNumber, Rule, Selector};
+
+use super::super::{DeleteStep, Steps};
+use super::{Findings, World, subject_by_tag};
+
+impl<'a> World<'a> {
+    /// S17 and the rules themselves.
+    pub(super) fn rules_allow(&self, steps: &Steps, findings: &mut Findings) {
+        for (manifest, tag) in self.lost_tags(steps) {
+            let name = &tag.name;
+            if !self.acting_deletes().any(|delete| self.condemns(delete, manifest, tag)) {
+                findings.add("S17", format!("no delete rule chooses the tag {name}"));
+            }
+            if let Some(rule) = self.rules().find(|rule| self.protects(rule, manifest, tag)) {
+                findings.add("S17", format!("the keep or lock rule {} chooses the tag {name}", rule.name));
+            }
+        }
+        for step in steps.deletes.iter().filter(|step| ordinary(self.tags_of(step.digest)).next().is_none() && step.after.is_empty()) {
+            self.bare_is_allowed(step, findings);
+        }
+        for rule in self.rules() {
+            if let Action::Keep(keep) = &rule.action {
+                self.newest_are_left(keep, rule, steps, findings);
+            }
+        }
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &'a Rule> {
+        self.audit.policies.iter().flat_map(|policy| &policy.rules)
+    }
+
+    fn acting_deletes(&self) -> impl Iterator<Item = &'a Delete> {
+        self.audit.policies[self.audit.acting].rules.iter().filter_map(|rule| match &rule.action {
+            Action::Delete(delete) => Some(delete),
+            Action::Keep(_) | Action::Lock(_) | Action::Unlock(_) => None,
+        })
+    }
+
+    /// The ordinary tags that the plan removes, with their manifests or without, as far as they are listed.
+    fn lost_tags(&self, steps: &Steps) -> Vec<(&'a Manifest, &'a Tag)> {
+        let with_manifest = steps.deletes.iter().flat_map(|step| self.tags_of(step.digest).iter().map(|tag| (step.digest, tag)));
+        let alone = steps.untags.iter().filter_map(|step| Some((step.digest, self.tag_on(step.digest, step.tag.name.as_str())?)));
+        let all = with_manifest.chain(alone).filter(|(_, tag)| subject_by_tag(tag.name.as_str()).is_none());
+        all.filter_map(|(digest, tag)| Some((self.manifest(digest)?, tag))).collect()
+    }
+
+    fn condemns(&self, delete: &Delete, manifest: &Manifest, tag: &Tag) -> bool {
+        let age = age(self.audit.now, manifest, tag);
+        let old_enough = delete.older_than.is_none_or(|limit| age.is_some_and(|age| limit.duration() < age));
+        let new_enough = delete.newer_than.is_none_or(|limit| age.is_some_and(|age| age < limit.duration()));
+        names(&delete.selector, tag) && self.fits(&delete.selector, manifest) == Some(true) && old_enough && new_enough
+    }
+
+    /// Whether the rule holds the tag without counting anything: for certain, or because nobody can say whether it fits.
+    fn protects(&self, rule: &Rule, manifest: &Manifest, tag: &Tag) -> bool {
+        let keep = match &rule.action {
+            Action::Lock(lock) => return names(&lock.selector, tag) && self.fits(&lock.selector, manifest) != Some(false),
+            Action::Delete(_) | Action::Unlock(_) => return false,
+            Action::Keep(keep) => keep,
+        };
+        let named = |tag: &Tag| {
+            let young = |limit: SignedDuration| age(self.audit.now, manifest, tag).is_none_or(|age| age <= limit);
+            let is_young = || keep.when.iter().any(|when| matches!(when, KeepWhen::NewerThan(limit) if young(limit.duration())));
+            let holds = match self.fits(&keep.selector, manifest) {
+                Some(false) => false,
+                None => true,
+                Some(true) => keep.when.is_empty() || is_young(),
+            };
+            names(&keep.selector, tag) && holds
+        };
+        named(tag) || keep.all_tags && ordinary(self.tags_of(manifest.digest)).any(named)
+    }
+
+    /// A manifest without ordinary tags that goes before everything that could take it along.
+    fn bare_is_allowed(&self, step: &DeleteStep, findings: &mut Findings) {
+        let Some(manifest) = self.manifest(step.digest) else { return };
+        // An index that goes before its subject waits for nobody, and goes with it all the same.
+        let subjects: Vec<Digest> = self.subjects(manifest).filter(|subject| *subject != manifest.digest).collect();
+        if subjects.iter().any(|subject| self.deleted(*subject).is_some()) {
+            return;
+        }
+        let untagged = self.tags_of(step.digest).is_empty();
+        let orphaned = !subjects.is_empty() && subjects.iter().all(|subject| self.manifest(*subject).is_none());
+        let is_about = |selector: &Selector| match &selector.about {
+            About::Tags(_) => false,
+            About::Untagged | About::Images => untagged,
+            About::Orphaned => orphaned,
+        };
+        let chosen = self.acting_deletes().any(|delete| is_about(&delete.selector) && self.fits(&delete.selector, manifest) == Some(true));
+        if !chosen && manifest.left_behind_by.is_none() {
+            findings.add("S17", format!("no rule chooses {}, which has no ordinary tag", step.digest));
+        }
+        let protects = |rule: &&Rule| match &rule.action {
+            Action::Keep(keep) => {
+                let fits = self.fits(&keep.selector, manifest);
+                is_about(&keep.selector) && (fits.is_none() || fits == Some(true) && keep.when.is_empty())
+            }
+            Action::Delete(_) | Action::Lock(_) | Action::Unlock(_) => false,
+        };
+        if let Some(rule) = self.rules().find(protects) {
+            findings.add("S17", format!("the keep rule {} chooses {}", rule.name, step.digest));
+        }
+    }
+
+    fn subjects(&self, manifest: &'a Manifest) -> impl Iterator<Item = Digest> {
+        let by_tag = self.tags_of(manifest.digest).iter().filter_map(|tag| subject_by_tag(tag.name.as_str()));
+        by_tag.chain(manifest.references.subject())
+    }
+
+    /// What keep rules count by time. An image that loses a tag which such a rule chooses must rank behind images that lose none: behind
+    /// the newest so many, or behind a newer one of its own period or so many later periods.
+    fn newest_are_left(&self, keep: &Keep, rule: &Rule, steps: &Steps, findings: &mut Findings) {
+        let counts_by_time = |count: &crate::policy::Count| count.order_by == OrderBy::Time && count.per == Grouping::All;
+        let counting = keep.when.iter().filter(|when| match when {
+            KeepWhen::Last(count) => counts_by_time(count),
+            KeepWhen::NewestOfEach { .. } => true,
+            KeepWhen::NewerThan(_) => false,
+        });
+        let mut images: Option<Vec<RankedImage>> = None;
+        for when in counting {
+            let images = images.get_or_insert_with(|| self.ranked_images(&keep.selector, steps));
+            let whole = || images.iter().filter(|image| !image.loses_a_tag).map(|image| image.newest);
+            let is_behind: Box<dyn Fn(Timestamp) -> bool> = match when {
+                KeepWhen::NewerThan(_) => continue,
+                KeepWhen::Last(count) => {
+                    let mut newest: Vec<Timestamp> = whole().collect();
+                    newest.sort_unstable_by(|left, right| right.cmp(left));
+                    let last = newest.get(count.images.get() as usize - 1).copied();
+                    Box::new(move |image| last.is_some_and(|last| image <= last))
+                }
+                KeepWhen::NewestOfEach { period, periods, zone } => {
+                    let mut newest: BTreeMap<PeriodNumber, Timestamp> = BTreeMap::new();
+                    for time in whole() {
+                        let known = newest.entry(period.of(time, zone)).or_insert(time);
+                        *known = time.max(*known);
+                    }
+                    let first = newest.keys().rev().nth(periods.get() as usize - 1).copied();
+                    Box::new(move |image| {
+                        let of_image = period.of(image, zone);
+                        first.is_some_and(|first| of_image < first) || newest.get(&of_image).is_some_and(|newest| image <= *newest)
+                    })
+                }
+            };
+            for image in images.iter().filter(|image| image.loses_a_tag && !is_behind(image.newest)) {
+                findings.add("S17", format!("the keep rule {} counts {} among the newest", rule.name, image.digest));
+            }
+        }
+    }
+
+    /// The images that the selector chooses by a tag, for certain; those without a time apart, which stay anyhow.
+    fn ranked_images(&self, selector: &Selector, steps: &Steps) -> Vec<RankedImage> {
+        let lost: BTreeSet<&str> = self.lost_tags(steps).into_iter().map(|(_, tag)| tag.name.as_str()).collect();
+        let mut images = Vec::new();
+        for (place, manifest) in (0_u32..).zip(self.audit.contents.manifests()) {
+            let tags = ordinary(self.audit.contents.tagged(place)).filter(|tag| names(selector, tag));
+            let timed: Vec<(&Tag, Timestamp)> = tags.filter_map(|tag| Some((tag, tag.updated_at?.max(manifest.updated_at?)))).collect();
+            let newest = timed.iter().map(|(_, time)| *time).filter(|time| *time <= self.audit.now).max();
+            if let (Some(newest), Some(true)) = (newest, self.fits(selector, manifest)) {
+                let loses_a_tag = timed.iter().any(|(tag, _)| lost.contains(tag.name.as_str()));
+                images.push(RankedImage { digest: manifest.digest, newest, loses_a_tag });
+            }
+        }
+        images
+    }
+
+    /// Whether the manifest fits all filters; None: nobody can say.
+    fn fits(&self, selector: &Selector, manifest: &Manifest) -> Option<bool> {
+        let answers: Vec<Option<bool>> = selector.filters.iter().map(|filter| self.fits_one(filter, manifest)).collect();
+        if answers.contains(&Some(false)) { Some(false) } else { answers.into_iter().collect::<Option<Vec<bool>>>().map(|_| true) }
+    }
+
+    fn fits_one(&self, filter: &Filter, manifest: &Manifest) -> Option<bool> {
+        match filter {
+            Filter::MediaType(globs) => {
+                let media_type = Some(manifest.media_type.to_string()).filter(|text| !text.is_empty())?;
+                Some(globs.iter().any(|glob| glob.matches(&media_type)))
+            }
+            Filter::LargerThan(limit) => (0 < manifest.size_bytes).then_some(limit.bytes() < manifest.size_bytes),
+            Filter::Platform(wanted) => {
+                let platforms: Vec<&Platform> = match &manifest.platform {
+                    Some(platform) => vec![platform],
+                    None => {
+                        let of_child = |child: &Digest| self.manifest(*child).and_then(|child| child.platform.as_deref());
+                        manifest.references.children().iter().map(of_child).collect::<Option<_>>()?
+                    }
+                };
+                let known = || platforms.iter().filter(|platform| !platform.is_none());
+                let same =
+                    |platform: &Platform, wanted: &Platform| platform.os == wanted.os && platform.architecture == wanted.architecture;
+                let is_wanted = |platform: &Platform| {
+                    let exactly = |wanted: &&Platform| wanted.variant.is_none() || wanted.variant == platform.variant;
+                    wanted.iter().filter(|wanted| same(platform, wanted)).any(|wanted| exactly(&wanted))
+                };
+                let might_be_wanted = |platform: &Platform| {
+                    let not_excluded =
+                        |wanted: &Platform| wanted.variant.is_none() || platform.variant.is_none() || wanted.variant == platform.variant;
+                    wanted.iter().any(|wanted| same(platform, wanted) && not_excluded(wanted))
+                };
+                known().next()?;
+                if known().all(|platform| is_wanted(platform)) {
+                    return Some(true);
+                }
+                if known().any(|platform| might_be_wanted(platform)) { None } else { Some(false) }
+            }
+        }
+    }
+}
+
+struct RankedImage {
+    digest: Digest,
+    /// By the newest of its tags that the rule chooses.
+    newest: Timestamp,
+    loses_a_tag: bool,
+}
+
+fn ordinary(tags: &[Tag]) -> impl Iterator<Item = &Tag> {
+    tags.iter().filter(|tag| subject_by_tag(tag.name.as_str()).is_none())
+}
+
+/// Whether the selector is about this ordinary tag, filters aside.
+fn names(selector: &Selector, tag: &Tag) -> bool {
+    match &selector.about {
+        About::Tags(pattern) => pattern.matches(tag.name.as_str()),
+        About::Images => true,
+        About::Untagged | About::Orphaned => false,
+    }
+}
+
+/// None: not known, or not yet.
+fn age(now: Timestamp, manifest: &Manifest, tag: &Tag) -> Option<SignedDuration> {
+    let age = now.duration_since(tag.updated_at?.max(manifest.updated_at?));
+    (!age.is_negative()).then_some(age)
+}

@@ -1,0 +1,168 @@
+//! What the guard makes of earlier runs: changed policies wait, `max_deletes` holds for an hour, a listing that shrank is not believed.
+
+use retaind::model::RepositoryName;
+use retaind::state::leave_approval;
+
+use crate::stage::{Ran, Stage, policies};
+
+/// Thirty images of five kinds, six of each.
+const DRAWING: &str = "
+now 2026-06-01T00:00:00Z
+repository app
+  repeat 6 n image a-{n} tags a-{n} age 9{n}d
+  repeat 6 n image b-{n} tags b-{n} age 8{n}d
+  repeat 6 n image c-{n} tags c-{n} age 7{n}d
+  repeat 6 n image d-{n} tags d-{n} age 6{n}d
+  repeat 6 n image e-{n} tags e-{n} age 5{n}d
+";
+
+/// A policy that removes these kinds of images.
+fn removing(name: &str, kinds: &[&str], limits: &str) -> String {
+    let globs: Vec<String> = kinds.iter().map(|kind| format!("\"{kind}-*\"")).collect();
+    format!(
+        "  - name: {name}
+    mode: enforce
+    repositories: {{ include: [app] }}
+    rules: [{{ name: old, delete: {{ tags: {{ glob: [{}] }}, older_than: 14d }} }}]
+    limits: {{ max_delete_percent: 100, keep_at_least: 0{limits} }}
+",
+        globs.join(", ")
+    )
+}
+
+fn file(policies: &[String]) -> String {
+    format!("version: 1\npolicies:\n{}", policies.concat())
+}
+
+fn deleted(ran: &Ran) -> u32 {
+    ran.ended.applied.as_ref().map_or(0, |applied| applied.counts().deleted)
+}
+
+fn edit(stage: &mut Stage, text: &str) {
+    stage.policies = policies(text);
+}
+
+/// The plan's hash, as a person reads it in the report.
+fn hash(ran: &Ran) -> &str {
+    let (_, rest) = ran.said.split_once(", plan ").unwrap_or_else(|| panic!("no plan: {}", ran.said));
+    rest.split_whitespace().next().unwrap_or_default()
+}
+
+fn approve(stage: &Stage, plan_hash: &str) -> usize {
+    leave_approval(&stage.state_dir(), plan_hash).unwrap_or_else(|error| panic!("{error}"));
+    let taken = stage.state().take_approvals(stage.hands.now()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(stage.state().take_approvals(stage.hands.now()).map(|again| again.len()).ok(), Some(0), "it is taken up once");
+    taken.iter().map(|approval| approval.runs.len()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_run_after_an_edit_only_reports() {
+    let mut stage = Stage::new(DRAWING, &file(&[removing("ci", &["a"], "")]));
+    assert_eq!(deleted(&stage.run("ci").await), 6, "the first policies of all have nothing to differ from");
+    edit(&mut stage, &file(&[removing("ci", &["b"], "")]));
+    let ran = stage.run("ci").await;
+    assert!(ran.ended.refused && ran.said.contains("guard: the policies changed since the last run"), "{}", ran.said);
+    assert_eq!(deleted(&stage.run("ci").await), 6);
+    assert!(!stage.run("ci").await.ended.refused);
+    // A policy with a new name is no way around it.
+    edit(&mut stage, &file(&[removing("other", &["c"], "")]));
+    assert!(stage.run("other").await.ended.refused);
+    assert_eq!(deleted(&stage.run("other").await), 6);
+    // Neither is one that was tried in a dry run first: what is new is that it deletes.
+    let dry = file(&[removing("third", &["d"], "")]).replace("mode: enforce", "mode: dry-run");
+    edit(&mut stage, &dry);
+    stage.run("third").await;
+    edit(&mut stage, &dry.replace("mode: dry-run", "mode: enforce"));
+    assert!(stage.run("third").await.ended.refused);
+    assert_eq!(deleted(&stage.run("third").await), 6);
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_policy_no_longer_protects_counts_as_a_change() {
+    let keeper = "  - name: keeper
+    mode: dry-run
+    repositories: { include: [app] }
+    rules: [{ name: kept, keep: { tags: { glob: [\"a-1\"] } } }]
+";
+    let deleter = removing("ci", &["a"], "");
+    let mut stage = Stage::new(DRAWING, &file(&[deleter.clone(), keeper.to_owned()]));
+    assert_eq!(deleted(&stage.run("ci").await), 5);
+    edit(&mut stage, &file(&[deleter.clone()]));
+    assert!(stage.run("ci").await.ended.refused, "the file of the other policy was dropped");
+    assert_eq!(deleted(&stage.run("ci").await), 1);
+    // What another policy deletes, and when it runs, is its own affair.
+    edit(&mut stage, &file(&[deleter, removing("more", &["c"], "").replace("mode: enforce", "mode: dry-run\n    schedule: \"@daily\"")]));
+    assert!(!stage.run("ci").await.ended.refused);
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_changes_need_approval_no_run_applies_before_it() {
+    let mut stage = Stage::new(DRAWING, &file(&[removing("ci", &["a"], ", changes: approve")]));
+    stage.run("ci").await;
+    edit(&mut stage, &file(&[removing("ci", &["b"], ", changes: approve")]));
+    for _ in 0..3 {
+        assert!(stage.run("ci").await.ended.refused);
+    }
+    let ran = stage.run("ci").await;
+    assert_eq!(approve(&stage, "0123456789ab"), 0, "no run made that plan");
+    assert!(stage.run("ci").await.ended.refused);
+    assert_eq!(approve(&stage, hash(&ran)), 1);
+    assert_eq!(deleted(&stage.run("ci").await), 6);
+    // What was approved are the policies: they stay in force.
+    stage.emulator.seed("repository app\n  image late tags b-9 age 90d\n").expect("a drawing");
+    assert_eq!(deleted(&stage.run("ci").await), 1);
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_lifts_the_limits_for_that_plan_and_for_a_day() {
+    let stage = Stage::new(DRAWING, &file(&[removing("ci", &["a", "b"], ", max_deletes: 6")]));
+    let ran = stage.run("ci").await;
+    assert!(ran.ended.refused, "{}", ran.said);
+    assert_eq!(approve(&stage, hash(&ran)), 1);
+    stage.hands.turn(24 * 3_600 + 1);
+    assert!(stage.run("ci").await.ended.refused, "a day later");
+    assert_eq!(approve(&stage, hash(&ran)), 1);
+    stage.emulator.seed("repository app\n  image late tags a-9 age 90d\n").expect("a drawing");
+    assert!(stage.run("ci").await.ended.refused, "another plan");
+    let now = stage.run("ci").await;
+    assert_eq!(approve(&stage, hash(&now)), 1);
+    assert_eq!(deleted(&stage.run("ci").await), 13);
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_deletes_holds_for_an_hour_over_all_policies_of_a_registry() {
+    let text = file(&[removing("first", &["a"], ", max_deletes: 8"), removing("second", &["b"], ", max_deletes: 8")]);
+    let stage = Stage::new(DRAWING, &text);
+    assert_eq!(deleted(&stage.run("first").await), 6);
+    let ran = stage.run("second").await;
+    let told = "guard: the run would remove 6 manifests and tags, 6 went in the last hour, max_deletes allows 8";
+    assert!(ran.ended.refused && ran.said.contains(told), "{}", ran.said);
+    stage.hands.turn(3_601);
+    assert_eq!(deleted(&stage.run("second").await), 6);
+    stage.account();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_shrank_is_not_believed_until_it_is_approved() {
+    let stage = Stage::new(DRAWING, &file(&[removing("ci", &["a"], "")]));
+    assert_eq!(deleted(&stage.run("ci").await), 6, "what it deletes itself does not count");
+    let name = RepositoryName::parse("app").expect("a name");
+    // Eight of the twenty-four that are left; one is pushed.
+    for tag in ["b-1", "b-2", "b-3", "b-4", "b-5", "b-6", "c-1", "c-2"] {
+        let digest = stage.digest("app", tag).to_string().parse().expect("a digest");
+        stage.client().delete_manifest(&name, digest).await.expect("deleted by somebody else");
+    }
+    stage.emulator.seed("repository app\n  image late tags a-9 age 90d\n").expect("a drawing");
+    for _ in 0..3 {
+        let ran = stage.run("ci").await;
+        assert!(ran.ended.refused && ran.said.contains("guard: app has 17 manifests where 24 should be"), "{}", ran.said);
+    }
+    assert_eq!(approve(&stage, hash(&stage.run("ci").await)), 1);
+    assert_eq!(deleted(&stage.run("ci").await), 1);
+    stage.emulator.seed("repository app\n  image later tags a-8 age 90d\n").expect("a drawing");
+    assert_eq!(deleted(&stage.run("ci").await), 1, "the listing is believed from now on");
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""What 50-helm.sh asks about rendered manifests. Needs PyYAML.
+
+    helm.py known FILE            the documents that Kubernetes itself knows, to standard output
+    helm.py restricted FILE       fails unless every pod fits the pod security profile "restricted"
+    helm.py alerts FILE           the groups of all PrometheusRules, as a file of rules, to standard output
+    helm.py monitors FILE         fails unless each monitor selects a port that is there
+    helm.py mount FILE DIR        the files of the ConfigMaps that the pod mounts, below DIR, as the kubelet puts and renews them
+    helm.py empty DIR             the same for a ConfigMap without any key
+"""
+
+import os
+import pathlib
+import secrets
+import shutil
+import sys
+
+import yaml
+
+
+def documents(path):
+    return [document for document in yaml.safe_load_all(pathlib.Path(path).read_text()) if document]
+
+
+def pods(found):
+    """(name of the object, specification of the pod)"""
+    for document in found:
+        name = f"{document['kind']} {document['metadata']['name']}"
+        spec = document.get("spec", {})
+        if document["kind"] == "Pod":
+            yield name, spec
+        elif document["kind"] == "Deployment":
+            yield name, spec["template"]["spec"]
+        elif document["kind"] == "CronJob":
+            yield name, spec["jobTemplate"]["spec"]["template"]["spec"]
+
+
+def known(path):
+    print(yaml.safe_dump_all(document for document in documents(path) if "coreos.com" not in document["apiVersion"]))
+
+
+def restricted(path):
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/, and what we promise beyond it."""
+    count = 0
+    for name, spec in pods(documents(path)):
+        count += 1
+        of_pod = spec["securityContext"]
+        problems = []
+        if of_pod.get("runAsNonRoot") is not True or of_pod.get("runAsUser", 1) == 0:
+            problems.append("may run as root")
+        if of_pod.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+            problems.append("no seccomp profile")
+        if spec.get("hostNetwork") or spec.get("hostPID") or spec.get("hostIPC"):
+            problems.append("a namespace of the host")
+        if spec.get("automountServiceAccountToken") is not False:
+            problems.append("a token of the Kubernetes API")
+        for volume in spec.get("volumes", []):
+            if not volume.keys() & {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}:
+                problems.append(f"volume {volume['name']}")
+        for container in spec["containers"] + spec.get("initContainers", []):
+            security = container["securityContext"]
+            if security.get("allowPrivilegeEscalation") is not False or security["capabilities"]["drop"] != ["ALL"] or "add" in security["capabilities"]:
+                problems.append(f"container {container['name']} may gain rights")
+            if container["name"] == "retaind" and security.get("readOnlyRootFilesystem") is not True:
+                problems.append("a root file system that can be written")
+            if any("subPath" in mount for mount in container.get("volumeMounts", [])):
+                problems.append(f"container {container['name']} mounts a subPath, which the kubelet never renews")
+            mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
+            if missing := mounted - {volume["name"] for volume in spec.get("volumes", [])}:
+                problems.append(f"no volume for {missing}")
+        if problems:
+            sys.exit(f"error: {path}: {name}: {', '.join(problems)}")
+    if not count:
+        sys.exit(f"error: {path} has no pod")
+
+
+def alerts(path):
+    groups = [group for document in documents(path) if document["kind"] == "PrometheusRule" for group in document["spec"]["groups"]]
+    print(yaml.safe_dump({"groups": groups}))
+
+
+def monitors(path):
+    found = documents(path)
+    for document in found:
+        selector = document.get("spec", {}).get("selector", {}).get("matchLabels", {}) if document["kind"] in ("ServiceMonitor", "PodMonitor") else None
+        if selector is None:
+            continue
+        if document["kind"] == "ServiceMonitor":
+            chosen = [(other["metadata"]["labels"], [port["name"] for port in other["spec"]["ports"]]) for other in found if other["kind"] == "Service"]
+            endpoints = document["spec"]["endpoints"]
+        else:
+            templates = [other["spec"]["template"] for other in found if other["kind"] == "Deployment"]
+            chosen = [(template["metadata"]["labels"], [port["name"] for container in template["spec"]["containers"] for port in container.get("ports", [])]) for template in templates]
+            endpoints = document["spec"]["podMetricsEndpoints"]
+        matched = [ports for labels, ports in chosen if selector.items() <= labels.items()]
+        if len(matched) != 1 or any(endpoint["port"] not in matched[0] for endpoint in endpoints):
+            sys.exit(f"error: {path}: {document['kind']} selects {matched}")
+
+
+def mounts(path):
+    """(folder in the container, files) of each ConfigMap that the Deployment or CronJob mounts and the release has."""
+    found = documents(path)
+    data = {document["metadata"]["name"]: document.get("data") or {} for document in found if document["kind"] == "ConfigMap"}
+    (spec,) = [spec for name, spec in pods(found) if not name.startswith("Pod ")]
+    (container,) = [container for container in spec["containers"] if container["name"] == "retaind"]
+    volumes = {volume["name"]: volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume}
+    for mount in container["volumeMounts"]:
+        name = volumes.get(mount["name"])
+        if name in data:
+            yield mount["mountPath"], data[name]
+
+
+def mount(path, root):
+    """Absolute paths within the files are moved below the root, too."""
+    for folder, files in mounts(path):
+        for prefix in ("/etc/retaind", "/var/lib/retaind", "/run/secrets/retaind"):
+            files = {name: text.replace(f" {prefix}", f" {root}{prefix}") for name, text in files.items()}
+        renew(pathlib.Path(root + folder), files)
+
+
+def empty(folder):
+    renew(pathlib.Path(folder), {})
+
+
+def renew(target, files):
+    """What the kubelet's atomic writer does: KEY -> ..data/KEY, ..data -> ..TIMESTAMP; renewed by one rename, then links of keys that are
+    new or gone, then the old folder."""
+    target.mkdir(parents=True, exist_ok=True)
+    link = target / "..data"
+    old = target / os.readlink(link) if link.is_symlink() else None
+    new = target / f"..2026_01_01_00_00_00.{secrets.randbelow(10**9)}"
+    new.mkdir()
+    for name, text in files.items():
+        (new / name).write_text(text)
+    (target / "..data_tmp").symlink_to(new.name)
+    os.rename(target / "..data_tmp", link)
+    for name in files:
+        if not (target / name).is_symlink():
+            (target / name).symlink_to(f"..data/{name}")
+    for entry in target.iterdir():
+        if not entry.name.startswith("..") and entry.name not in files:
+            entry.unlink()
+    if old:
+        shutil.rmtree(old)
+
+
+COMMANDS = {"known": known, "restricted": restricted, "alerts": alerts, "monitors": monitors, "mount": mount, "empty": empty}
+COMMANDS[sys.argv[1]](*sys.argv[2:])
