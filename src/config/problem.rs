@@ -132,7 +132,7 @@ impl Source {
 
 impl Problem {
     /// The same, told as a warning with this stable name.
-    pub(super) fn as_warning(self, name: &'static str) -> Self {
+    pub(super) fn into_warning(self, name: &'static str) -> Self {
         Self { warning: Some(name), ..self }
     }
 

@@ -130,19 +130,27 @@ async fn an_edit_is_told_with_the_reasons_on_both_sides() {
         "#]],
     )
     .await;
-    edited(&RULES.replace("dry-run", "enforce"), expect![[r#"
+    edited(
+        &RULES.replace("dry-run", "enforce"),
+        expect![[r#"
         what the edit changes on contoso, by the listing of 2026-06-01T00:00:00Z
         policy ci: mode was dry-run, is enforce now
 
         0 images and tags go now, 0 images and tags go no longer
-    "#]]).await;
-    edited(&RULES.replace("name: ci", "name: builds"), expect![[r#"
+    "#]],
+    )
+    .await;
+    edited(
+        &RULES.replace("name: ci", "name: builds"),
+        expect![[r#"
         what the edit changes on contoso, by the listing of 2026-06-01T00:00:00Z
         policy builds is new (dry-run)
         policy ci is gone (it was dry-run)
 
         0 images and tags go now, 0 images and tags go no longer
-    "#]]).await;
+    "#]],
+    )
+    .await;
     edited(
         &RULES.replace("[app]", "[other]"),
         expect![[r#"

@@ -50,7 +50,9 @@ fn wrong(said: Result<Vec<Policy>, String>, expected: Expect) {
 fn what_is_wrong_with_defaults_is_said_once_and_where_it_stands() {
     let policies = ["name: a, repositories: { include: [a] }", "name: b, repositories: { include: [b] }"];
     let defaults = "  mod: enforce\n  schedule: \"0 25 * * *\"\n  limits: { min_age: 30m, max: 1 }\n  rules: []\n";
-    wrong(with_defaults(defaults, &policies), expect![[r#"
+    wrong(
+        with_defaults(defaults, &policies),
+        expect![[r#"
         ci.yaml:3:3: error: `defaults` has no key `mod`
           |
         3 |   mod: enforce
@@ -103,8 +105,11 @@ fn what_is_wrong_with_defaults_is_said_once_and_where_it_stands() {
           = hint: write `mode: dry-run` (whether its plans are applied; there is no
                   default)
 
-        7 problems in 1 file"#]]);
-    wrong(with_defaults("  time_zone: Europe/Berln\n", &policies), expect![[r#"
+        7 problems in 1 file"#]],
+    );
+    wrong(
+        with_defaults("  time_zone: Europe/Berln\n", &policies),
+        expect![[r#"
         ci.yaml:3:14: error: "Europe/Berln" is not a known time zone
           |
         3 |   time_zone: Europe/Berln
@@ -128,7 +133,8 @@ fn what_is_wrong_with_defaults_is_said_once_and_where_it_stands() {
           = hint: write `mode: dry-run` (whether its plans are applied; there is no
                   default)
 
-        3 problems in 1 file"#]]);
+        3 problems in 1 file"#]],
+    );
 }
 
 #[test]
@@ -184,7 +190,9 @@ fn a_file_stays_within_what_the_settings_give_to_it() {
 fn what_goes_beyond_is_an_error_with_both_places() {
     let entry = ", repositories: [\"team-a/**\"], limits: { max_deletes: 100, max_delete_percent: 0, keep_at_least: 3, min_age: 48h }";
     for (team, expected) in [
-        ("repositories: { include: [\"**\", \"team-*/web\", \"team-a*\", \"team-b/x\", \"team-a/ok\"] }", expect![[r#"
+        (
+            "repositories: { include: [\"**\", \"team-*/web\", \"team-a*\", \"team-b/x\", \"team-a/ok\"] }",
+            expect![[r#"
             teams/a.yaml:3:57: "**" goes beyond the repositories that the settings give to this file
               they are "team-a/**" (retaind.yaml:5); write a glob that surely lies within
             teams/a.yaml:3:63: "team-*/web" goes beyond the repositories that the settings give to this file
@@ -193,7 +201,8 @@ fn what_goes_beyond_is_an_error_with_both_places() {
               they are "team-a/**" (retaind.yaml:5); write a glob that surely lies within
             teams/a.yaml:3:88: "team-b/x" goes beyond the repositories that the settings give to this file
               they are "team-a/**" (retaind.yaml:5); write a glob that surely lies within
-        "#]]),
+        "#]],
+        ),
         (
             "repositories: { include: [\"team-a/*\"] }, limits: { max_deletes: 101, max_delete_percent: 1, keep_at_least: 2, min_age: 24h }",
             expect![[r#"
@@ -220,11 +229,13 @@ fn entries_are_read_strictly() {
           write at least one, or leave the key out
         retaind.yaml:5:45: `ceiling` needs at least one of `max_deletes`, `max_delete_percent`, `keep_at_least` or `min_age`
           such as `max_deletes: 100`
-    "#]].assert_eq(&load(", repositories: [], limits: {}"));
+    "#]]
+    .assert_eq(&load(", repositories: [], limits: {}"));
     expect![[r#"
         retaind.yaml:5:41: "Team-A/**" matches no repository: none has 'T' in its name
           repositories are named in lower case, without tag and digest, such as "team-a/web"
         retaind.yaml:5:54: `policy_path` has no key `limit`
           did you mean `limits`?
-    "#]].assert_eq(&load(", repositories: \"Team-A/**\", limit: { max_deletes: 1 }"));
+    "#]]
+    .assert_eq(&load(", repositories: \"Team-A/**\", limit: { max_deletes: 1 }"));
 }

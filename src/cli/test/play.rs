@@ -47,7 +47,7 @@ pub(super) enum NotPlayed {
 /// Plays one test.
 pub(super) async fn play<'a>(configuration: &Configuration, file: &'a TestFile, case: &'a Case) -> Result<Played<'a>, NotPlayed> {
     let wrong = |problem| NotPlayed::Wrong(vec![problem]);
-    let acting = acting(configuration, file, case).map_err(wrong)?;
+    let acting = acting(configuration, file, case).map_err(|problem| wrong(*problem))?;
     let Some(registry) = acting.registries.first() else {
         return Err(wrong(file.source.complain(&case.mark, &format!("policy {} is for no registry", acting.name), None)));
     };
@@ -68,18 +68,18 @@ pub(super) async fn play<'a>(configuration: &Configuration, file: &'a TestFile, 
     expected(file, case, &drawn, &decisions)
 }
 
-fn acting<'a>(configuration: &'a Configuration, file: &TestFile, case: &Case) -> Result<&'a Policy, Problem> {
+fn acting<'a>(configuration: &'a Configuration, file: &TestFile, case: &Case) -> Result<&'a Policy, Box<Problem>> {
     let policies = &configuration.policies;
     let names = || policies.iter().map(|policy| &*policy.name).collect::<Vec<_>>().join(", ");
     match (&case.policy, policies.as_slice()) {
         (Some((name, mark)), _) => policies.iter().find(|policy| *policy.name == **name).ok_or_else(|| {
             let hint = format!("there are: {}", names());
-            file.source.complain(mark, &format!("no policy is named {name:?}"), Some(&hint))
+            Box::new(file.source.complain(mark, &format!("no policy is named {name:?}"), Some(&hint)))
         }),
         (None, [only]) => Ok(only),
         (None, _) => {
             let hint = format!("write `policy: …` with one of {}", names());
-            Err(file.source.complain(&case.mark, "the test does not say which policy acts", Some(&hint)))
+            Err(Box::new(file.source.complain(&case.mark, "the test does not say which policy acts", Some(&hint))))
         }
     }
 }
