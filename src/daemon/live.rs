@@ -261,6 +261,10 @@ impl Live {
                 info!("the files are valid again: deleting goes on");
                 self.take_up(Some(&Arc::clone(&self.configuration)));
             }
+            Reloaded::Unchanged => match &self.problem {
+                None => info!("the files are as they were"),
+                Some(why) => warn!("the files are as they were, and deleting is still suspended, because {why}"),
+            },
             Reloaded::Invalid(problems) => {
                 let why = format!("the files are not valid ({})", problems.summary());
                 error!("deleting is suspended, because {why}; the last valid policies go on planning\n{problems}");

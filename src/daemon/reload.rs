@@ -17,6 +17,8 @@ pub(super) enum Reloaded {
     Restored,
     /// They are not valid.
     Invalid(Problems),
+    /// They are as they were, for somebody who asked.
+    Unchanged,
 }
 
 /// Looks at the files every [`RELOAD_EVERY`], and at once when told to, and tells what is new.
@@ -34,7 +36,9 @@ pub(super) async fn watch(config: PathBuf, in_use: [u8; 32], mut now: mpsc::Rece
         }
         let path = config.clone();
         let Ok(loaded) = tokio::task::spawn_blocking(move || Configuration::load(&path)).await else { continue };
-        if let Some(new) = seen.look(loaded, std::mem::take(&mut told_to))
+        let asked = std::mem::take(&mut told_to);
+        let new = seen.look(loaded, asked).or(asked.then_some(Reloaded::Unchanged));
+        if let Some(new) = new
             && tell.send(new).await.is_err()
         {
             return;

@@ -1,6 +1,7 @@
 //! The daemon as a whole, over emulated registries in the same process, seen from where an operator sees it: over HTTP.
 //! Its clock stands until a test turns it; nothing here waits for a fixed time.
 
+mod days;
 mod edits;
 mod line;
 mod schedules;
