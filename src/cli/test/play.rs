@@ -4,7 +4,7 @@ use crate::config::{Case, Configuration, DrawnImage, DrawnVersion, Expectation, 
 use crate::model::{Contents, LockChange};
 use crate::pipeline::evaluate::Evaluation;
 use crate::pipeline::plan::{Cause, Decision, LockStep, Steps};
-use crate::pipeline::report::{Context, DecidedRepository, Item, rules_behind};
+use crate::pipeline::report::{Context, Item, rules_behind};
 use crate::pipeline::{Decisions, decide};
 use crate::policy::Policy;
 
@@ -114,19 +114,19 @@ fn got(drawn: &Drawn, decisions: &Decisions<'_>, image: &DrawnImage) -> Result<G
         return Ok(Got { verdicts: vec!["keep"], reasons: vec!["the policy does not name the repository".to_owned()], rules: Vec::new() });
     };
     let decided = &decisions.repositories[place];
-    let (Some(evaluation), crate::model::Listing::Complete(contents)) = (&decided.evaluation, &decided.repository.listing) else {
+    let Some((context, evaluation)) = decided.spoken_of(decisions.plan.now) else {
         return Ok(Got {
             verdicts: vec!["keep"],
             reasons: vec!["the repository could not be listed completely".to_owned()],
             rules: Vec::new(),
         });
     };
-    let item = find(drawn, contents, image)?;
+    let item = find(drawn, context.contents, image)?;
     let steps = match &decisions.plan.repositories[place].decision {
         Decision::Steps(steps) => Some(steps),
         Decision::Nothing(_) => None,
     };
-    Ok(judged(decisions, decided, contents, evaluation, steps, item))
+    Ok(judged(&context, evaluation, steps, item))
 }
 
 fn find(drawn: &Drawn, contents: &Contents, image: &DrawnImage) -> Result<Item, String> {
@@ -142,16 +142,8 @@ fn find(drawn: &Drawn, contents: &Contents, image: &DrawnImage) -> Result<Item, 
     }
 }
 
-fn judged(
-    decisions: &Decisions<'_>,
-    decided: &DecidedRepository<'_>,
-    contents: &Contents,
-    evaluation: &Evaluation,
-    steps: Option<&Steps>,
-    item: Item,
-) -> Got {
-    let observed_since = decided.repository.observed_since;
-    let context = Context { contents, policies: &decided.policies, acting: decided.acting, observed_since, now: decisions.plan.now };
+fn judged(context: &Context<'_>, evaluation: &Evaluation, steps: Option<&Steps>, item: Item) -> Got {
+    let Context { contents, policies, acting, .. } = *context;
     let (manifest, tag) = match item {
         Item::Manifest(manifest) => (manifest, None),
         Item::Tag(tag) => (contents.owner_of(tag), Some(tag)),
@@ -170,7 +162,7 @@ fn judged(
         rules: Vec::new(),
     };
     for rule in rules_behind(contents, evaluation, item) {
-        let policy = decided.policies[usize::from(rule.policy)];
+        let policy = policies[usize::from(rule.policy)];
         got.rule(&policy.name, &policy.rules[usize::from(rule.rule)].name);
     }
     let name = tag.map(|tag| &contents.tags()[tag as usize].name);
@@ -180,7 +172,7 @@ fn judged(
         got.verdicts.extend(lock_verdicts(lock.change));
         got.reasons.push(format!("{} changes its lock", lock.cause));
         if let Cause::Rules(rules) = &lock.cause {
-            rules.iter().for_each(|rule| got.rule(&decided.policies[decided.acting].name, rule));
+            rules.iter().for_each(|rule| got.rule(&policies[acting].name, rule));
         }
     }
     got

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Digest, Listing, RegistryName, RepositoryName, TagName};
+use crate::model::{Digest, RegistryName, RepositoryName, TagName};
 
 use super::super::evaluate::{Evaluation, Reason};
 use crate::policy::Policy;
@@ -94,20 +94,8 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn contents(&self) -> Option<&'a Contents> {
-        self.sides.iter().find_map(|decided| match &decided.repository.listing {
-            Listing::Complete(contents) => Some(contents),
-            Listing::Incomplete(_) => None,
-        })
-    }
-
     fn each(&self) -> impl Iterator<Item = (Context<'a>, &'a Evaluation)> + '_ {
-        self.sides.iter().filter_map(|decided| {
-            let Listing::Complete(contents) = &decided.repository.listing else { return None };
-            let observed_since = decided.repository.observed_since;
-            let context = Context { contents, policies: &decided.policies, acting: decided.acting, observed_since, now: self.now };
-            Some((context, decided.evaluation.as_ref()?))
-        })
+        self.sides.iter().filter_map(|decided| decided.spoken_of(self.now))
     }
 
     fn goes(&self, manifest: u32) -> bool {
@@ -163,10 +151,8 @@ impl<'a> Side<'a> {
 }
 
 fn repository(before: &Side<'_>, after: &Side<'_>) -> Vec<Changed> {
-    let (Some(contents), Some(side)) = (after.contents().or(before.contents()), after.each().next().or(before.each().next())) else {
-        return Vec::new();
-    };
-    let (context, _) = side;
+    let Some((context, _)) = after.each().next().or(before.each().next()) else { return Vec::new() };
+    let contents = context.contents;
     let mut changed = Vec::new();
     for (manifest, item) in (0_u32..).zip(contents.manifests()) {
         let goes = after.goes(manifest);

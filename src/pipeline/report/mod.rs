@@ -8,7 +8,9 @@ mod tally;
 mod text;
 mod words;
 
-use crate::model::Repository;
+use jiff::Timestamp;
+
+use crate::model::{Listing, Repository};
 use crate::policy::{Mode, Policy};
 
 use super::evaluate::Evaluation;
@@ -47,6 +49,16 @@ pub struct DecidedRepository<'a> {
     pub acting: usize,
     /// The verdicts; None: the listing was incomplete.
     pub evaluation: Option<Evaluation>,
+}
+
+impl DecidedRepository<'_> {
+    /// What a sentence about one of its items needs, and the verdicts; None: the listing was incomplete.
+    pub fn spoken_of(&self, now: Timestamp) -> Option<(Context<'_>, &Evaluation)> {
+        let Listing::Complete(contents) = &self.repository.listing else { return None };
+        let observed_since = self.repository.observed_since;
+        let context = Context { contents, policies: &self.policies, acting: self.acting, observed_since, now };
+        Some((context, self.evaluation.as_ref()?))
+    }
 }
 
 /// The mode as it is written in a policy.
