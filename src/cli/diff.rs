@@ -47,8 +47,10 @@ pub(super) async fn diff(edit: &Edit<'_>, pairs: impl Iterator<Item = (&Policy, 
             for policy in old_acting.iter().chain(&new_acting) {
                 names.extend(pipeline::names(&client, policy).await?);
             }
-            let names: Vec<RepositoryName> = names.into_iter().collect();
-            fresh = inventory::take(&Look { client, state: state.clone(), now }, &names).await?;
+            // As much is read as the rules of either side ask for.
+            let both: Vec<Policy> = old.iter().chain(&configuration.policies).cloned().collect();
+            let wanted = pipeline::wanted(&both, &registry.name, names);
+            fresh = inventory::take(&Look { client, state: state.clone(), now }, &wanted).await?;
             &fresh
         };
         let before: Vec<_> = old_acting.iter().map(|acting| decide(inventory, &old, acting, now)).collect();

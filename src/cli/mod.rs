@@ -11,6 +11,7 @@ mod diff;
 mod emulate;
 mod explain;
 mod health;
+mod help;
 mod history;
 mod inventory;
 mod open;
@@ -157,6 +158,8 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
         Command::Emulate(arguments) => emulate::emulate(arguments).await,
         Command::Schema(arguments) => schema::schema(arguments),
+        Command::Completions(arguments) => help::completions(arguments),
+        Command::Manual(arguments) => help::manual(arguments),
     }
 }
 

@@ -2,10 +2,14 @@
 //! the engine plans.
 
 use jiff::SignedDuration;
-use retaind::model::{Digest, Locks, Manifest, MediaType, References, Tag, TagName};
+use jiff::tz::TimeZone;
+use retaind::model::{Digest, LockChange, Locks, Manifest, Mark, MediaType, OwnLock, References, Tag, TagName};
 use retaind::pipeline::evaluate::evaluate;
-use retaind::pipeline::plan::{Cause, DeleteStep, ExpectedTag, Steps, UntagStep, audit, steps};
-use retaind::policy::{Action, Delete, Keep, Limits, LockRule, LockTarget, Mode, Rule, Selector};
+use retaind::pipeline::plan::{Cause, DeleteStep, ExpectedTag, LockStep, Steps, UntagStep, audit, steps};
+use retaind::policy::{
+    About, Action, Count, Delete, Filter, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OrderBy, Pattern, Period,
+    Rule, Selector,
+};
 
 use crate::worlds::{World, glob, policy};
 
@@ -29,15 +33,24 @@ fn world() -> World {
         references,
         untagged_since: None,
         left_behind_by: None,
+        facts: None,
     };
     let tag = |name: &str, digest| Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at, locks: Locks::OPEN };
     let older_than = Some("30d".parse().expect("an age"));
-    let delete =
-        Delete { selector: Selector::tags(glob(&["old-*"], &[])), older_than, newer_than: None, except_last: None, adopt_backlog: false };
+    let delete = Delete {
+        selector: Selector::tags(glob(&["old-*"], &[])),
+        older_than,
+        newer_than: None,
+        except_last: None,
+        condemned_for: None,
+        adopt_backlog: false,
+    };
     let rules = vec![Rule { name: "old".into(), action: Action::Delete(delete) }];
     World {
         repository_locks: Locks::OPEN,
         observed_since: None,
+        condemned: Vec::new(),
+        own_locks: Vec::new(),
         manifests: vec![
             manifest(IMAGE, MediaType::OciManifest, References::None),
             manifest(INDEX, MediaType::OciIndex, References::new(vec![CHILD], None)),
@@ -59,6 +72,12 @@ impl World {
 
     fn tag_mut(&mut self, name: &str) -> &mut Tag {
         self.tags.iter_mut().find(|tag| tag.name.as_str() == name).expect("a listed tag")
+    }
+
+    /// Fails the test unless the audit finds exactly this.
+    fn expect(&self, steps: &Steps, expected: &[&str]) {
+        let found = self.ask(&self.contents(), |_, against| audit(against, steps));
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
     }
 
     fn plan(&self) -> Steps {
@@ -208,7 +227,7 @@ fn an_order_that_leaves_holes_is_found() {
 fn what_rules_of_any_policy_protect_is_found() {
     let steps = world().plan();
     let chosen = || Selector::tags(glob(&["*-image"], &[]));
-    let lock = LockRule { selector: chosen(), change: Default::default(), on: LockTarget::Tag };
+    let lock = LockRule { selector: chosen(), change: Default::default(), on: LockTarget::Tag, release: false };
     for action in [Action::Keep(Keep::always(chosen())), Action::Lock(lock)] {
         let mut world = world();
         let rules = vec![Rule { name: "protected".into(), action }];
@@ -234,4 +253,119 @@ fn fewer_images_than_promised_are_found() {
     let mut world = world();
     world.policies.push(policy(1, Mode::DryRun, Vec::new(), Limits { keep_at_least: 1, ..Limits::default() }));
     assert_eq!(broken(&world, &steps), ["L11"]);
+}
+
+/// The world, with one more rule of the acting policy.
+fn world_with(action: Action) -> World {
+    let mut world = world();
+    world.policies[0].rules.push(Rule { name: "added".into(), action });
+    world
+}
+
+/// Steps that were planned without these rules; each of the rules keeps the image `old-image` for a reason of its own.
+#[test]
+fn what_a_keep_rule_keeps_by_age_count_period_or_for_lack_of_knowledge_is_found() {
+    let steps = world().plan();
+    let chosen = || Selector::tags(glob(&["*-image"], &[]));
+    let keep = |when: Vec<KeepWhen>| Action::Keep(Keep { selector: chosen(), when, all_tags: false });
+    let filtered = |filter: Filter| Action::Keep(Keep::always(Selector { filters: vec![filter], ..chosen() }));
+    let newest_of_each = |period| KeepWhen::NewestOfEach { period, periods: Images::MIN, zone: TimeZone::UTC };
+    let count = Count { images: Images::MIN, per: Grouping::All, order_by: OrderBy::Time };
+    let by_another_tag = Keep { selector: chosen(), when: Vec::new(), all_tags: true };
+    let actions = [
+        keep(vec![KeepWhen::NewerThan("1000h".parse().expect("an age"))]),
+        keep(vec![KeepWhen::Last(count)]),
+        keep(vec![newest_of_each(Period::Day)]),
+        keep(vec![newest_of_each(Period::Year)]),
+        filtered(Filter::Platform(vec!["linux/amd64".parse().expect("a platform")])),
+        filtered(Filter::MediaType(vec![Pattern::parse("application/vnd.oci.image.*").expect("a glob")])),
+        Action::Keep(by_another_tag),
+    ];
+    for action in actions {
+        let world = world_with(action);
+        assert_eq!(broken(&world, &steps), ["S17"], "{world}");
+        assert!(broken(&world, &world.plan()).is_empty(), "{world}");
+    }
+    for action in [
+        keep(vec![KeepWhen::NewerThan("999h".parse().expect("an age"))]),
+        filtered(Filter::MediaType(vec![Pattern::parse("application/vnd.docker.*").expect("a glob")])),
+        filtered(Filter::LargerThan("1B".parse().expect("a size"))),
+    ] {
+        assert!(broken(&world_with(action), &steps).is_empty());
+    }
+}
+
+#[test]
+fn what_a_filter_does_not_choose_for_certain_is_found() {
+    for filter in [
+        Filter::Platform(vec!["linux/amd64".parse().expect("a platform")]),
+        Filter::LargerThan("1B".parse().expect("a size")),
+        Filter::MediaType(vec![Pattern::parse("application/vnd.docker.*").expect("a glob")]),
+    ] {
+        let mut world = world();
+        let steps = world.plan();
+        let Action::Delete(delete) = &mut world.policies[0].rules[0].action else { panic!("a delete rule") };
+        delete.selector.filters.push(filter);
+        assert_eq!(broken(&world, &steps), ["S17"], "{world}");
+    }
+}
+
+/// A companion of something that is not there: no rule on tags chooses it, and one on untagged manifests does not either.
+#[test]
+fn an_orphan_that_only_other_rules_choose_is_found() {
+    let mut world = world();
+    world.tag_mut(&format!("sha256-{}.sig", IMAGE.hex())).name = TagName::parse(&format!("sha256-{}.sig", "1".repeat(64))).expect("a tag");
+    let older_than = Some("30d".parse().expect("an age"));
+    let delete = |about| Delete {
+        selector: Selector::all(about),
+        older_than,
+        newer_than: None,
+        except_last: None,
+        condemned_for: None,
+        adopt_backlog: false,
+    };
+    let rule = |about| Rule { name: "bare".into(), action: Action::Delete(delete(about)) };
+    world.policies[0].rules.push(rule(About::Orphaned));
+    let steps = world.plan();
+    assert!(steps.deletes.iter().any(|step| step.digest == COMPANION) && broken(&world, &steps).is_empty());
+    world.policies[0].rules[1] = rule(About::Untagged);
+    assert_eq!(broken(&world, &steps), ["S17"]);
+    world.policies[0].rules[1] = rule(About::Orphaned);
+    world.policies[0].rules.push(Rule { name: "keep".into(), action: Action::Keep(Keep::always(Selector::all(About::Orphaned))) });
+    assert_eq!(broken(&world, &steps), ["S17"]);
+}
+
+/// A lock is opened only where an unlock rule asks for it or a rule lets go of its own, and never against a lock rule.
+#[test]
+fn locks_that_no_rule_may_open_are_found() {
+    let change = LockChange { can_delete: Some(true), ..LockChange::default() };
+    let closed = Locks { can_delete: false, ..Locks::OPEN };
+    let mut world = world();
+    world.tag_mut("old-image").locks = closed;
+    let tag = world.tag_mut("old-image").name.clone();
+    let step = LockStep { digest: IMAGE, tag: Some(tag.clone()), from: closed, change, closed_by: Vec::new(), cause: Cause::LeftBehind };
+    let steps = Steps { locks: vec![step.clone()], ..Steps::default() };
+    world.expect(&steps, &["S2: tag old-image is opened, and no rule says so"]);
+
+    let lock = |change, release| LockRule { selector: Selector::tags(glob(&["old-*"], &[])), change, on: LockTarget::Tag, release };
+    let mut unlocked = world.clone();
+    unlocked.policies[0].rules.push(Rule { name: "open".into(), action: Action::Unlock(lock(change, false)) });
+    unlocked.expect(&steps, &[]);
+    let close = LockChange { can_delete: Some(false), ..LockChange::default() };
+    let rules = vec![Rule { name: "hold".into(), action: Action::Lock(lock(close, false)) }];
+    unlocked.policies.push(policy(1, Mode::DryRun, rules, Limits { keep_at_least: 0, ..Limits::default() }));
+    unlocked.expect(&steps, &["S17: tag old-image is opened, and a lock rule chooses it"]);
+    let elsewhere = Steps { locks: vec![LockStep { from: Locks::OPEN, ..step }], ..Steps::default() };
+    unlocked.policies.pop();
+    unlocked.expect(&elsewhere, &["S5: tag old-image is not listed with the lock that the plan expects"]);
+
+    let selector = Selector::tags(glob(&["none"], &[]));
+    let rule = LockRule { selector, ..lock(close, true) };
+    world.policies[0].rules.push(Rule { name: "own".into(), action: Action::Lock(rule) });
+    world.expect(&steps, &["S2: tag old-image is opened, and no rule says so"]);
+    let mark = Mark { policy: world.policies[0].name.clone(), rule: "own".into(), digest: IMAGE, tag: Some(tag) };
+    world.own_locks = vec![OwnLock { mark, closed: close, left: closed }];
+    world.expect(&steps, &[]);
+    world.own_locks[0].left.can_read = false;
+    world.expect(&steps, &["S2: tag old-image is opened, and no rule says so"]);
 }

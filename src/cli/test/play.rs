@@ -55,7 +55,7 @@ pub(super) async fn play<'a>(configuration: &Configuration, file: &'a TestFile, 
         let hint = "leave the line out, and write `now` beside `registry`";
         return Err(wrong(file.source.complain(&case.drawing_mark, "the drawing says what time it is", Some(hint))));
     }
-    let drawn = draw(&case.drawing, registry, case.now).await.map_err(|error| match error {
+    let drawn = draw(&case.drawing, registry, &configuration.policies, case.now).await.map_err(|error| match error {
         NotDrawn::Drawing(error) => wrong(file.drawing_problem(case, error.line, &error.message)),
         NotDrawn::Failure(failure) => NotPlayed::Failure(failure),
     })?;

@@ -493,3 +493,164 @@ policies:
         "#]],
     );
 }
+
+#[test]
+fn filters_and_conditions_that_cannot_be_meant_are_refused() {
+    rules(
+        r#"- { name: a, keep: { tags: { glob: ["*"] }, platform: [linux, "linux/*"], media_type: ["index", "a/b; c"] } }
+- { name: b, delete: { larger_than: 500, older_than: 1d } }
+- { name: c, delete: { larger_than: 1.5GB, older_than: 1d } }
+- { name: d, delete: { larger_than: 500M, older_than: 1d } }
+- { name: e, delete: { larger_than: 1GB, newer_than: 1d } }
+- { name: f, delete: { untagged: true, older_than: 30d, newer_than: 30d } }
+- { name: g, delete: { orphaned: true, untagged: true, older_than: 30d } }
+- { name: h, keep: { orphaned: false } }
+- { name: i, keep: { tags: { glob: ["*"] }, daily: 0, weekly: 99999, monthly: "3" } }
+- { name: j, keep: { orphaned: true, all_tags: true } }
+- { name: k, keep: { daily: 3 } }
+- { name: l, keep: { media_type: a/b, last: 3, per: minor } }
+- { name: m, keep: { media_type: [], label: x } }
+"#,
+        expect![[r#"
+            ci.yaml:7:62: error: "linux" is not a platform
+              |
+            7 | … tags: { glob: ["*"] }, platform: [linux, "linux/*"], media_type: ["in…
+              |                                     ^^^^^
+              = at policies[0].rules[0].keep.platform[0]
+              = hint: write the operating system and the architecture, such as linux/amd64
+                      or linux/arm/v7
+
+            ci.yaml:7:69: error: "linux/*" is not a platform
+              |
+            7 | …{ glob: ["*"] }, platform: [linux, "linux/*"], media_type: ["index", "…
+              |                                     ^^^^^^^^^
+              = at policies[0].rules[0].keep.platform[1]
+              = hint: write the operating system and the architecture, such as linux/amd64
+                      or linux/arm/v7
+
+            ci.yaml:7:94: error: "index" matches no media type
+              |
+            7 | …: [linux, "linux/*"], media_type: ["index", "a/b; c"] } }
+              |                                     ^^^^^^^
+              = at policies[0].rules[0].keep.media_type[0]
+              = hint: write all of it, such as application/vnd.oci.image.index.v1+json, or a
+                      glob such as "application/vnd.docker.*"
+
+            ci.yaml:7:103: error: "a/b; c" matches no media type
+              |
+            7 | … "linux/*"], media_type: ["index", "a/b; c"] } }
+              |                                     ^^^^^^^^
+              = at policies[0].rules[0].keep.media_type[1]
+              = hint: write all of it, such as application/vnd.oci.image.index.v1+json, or a
+                      glob such as "application/vnd.docker.*"
+
+            ci.yaml:8:43: error: `larger_than` needs a size, found `500`, which YAML reads as a number
+              |
+            8 |       - { name: b, delete: { larger_than: 500, older_than: 1d } }
+              |                                           ^^^
+              = at policies[0].rules[1].delete.larger_than
+              = hint: write the unit, such as `larger_than: 500MB`
+
+            ci.yaml:9:43: error: "1.5GB" is not a size: no signs, fractions or blanks
+              |
+            9 |       - { name: c, delete: { larger_than: 1.5GB, older_than: 1d } }
+              |                                           ^^^^^
+              = at policies[0].rules[2].delete.larger_than
+              = hint: write a whole number and a unit, such as 500MB or 1GiB
+
+            ci.yaml:10:43: error: "500M" is not a size: the unit is not known
+               |
+            10 |       - { name: d, delete: { larger_than: 500M, older_than: 1d } }
+               |                                           ^^^^
+               = at policies[0].rules[3].delete.larger_than
+               = hint: write B, kB, MB, GB or TB, or KiB, MiB, GiB or TiB
+
+            ci.yaml:11:20: error: `delete` has no condition: it would delete everything that it chooses
+               |
+            11 |       - { name: e, delete: { larger_than: 1GB, newer_than: 1d } }
+               |                    ^^^^^^
+               = at policies[0].rules[4].delete
+               = hint: write `older_than: 30d` or `except_last: 10`, or both
+
+            ci.yaml:12:75: error: nothing is older than 30d and newer than 30d
+               |
+            12 | …true, older_than: 30d, newer_than: 30d } }
+               |                                     ^^^
+               = at policies[0].rules[5].delete.newer_than
+               = hint: write a longer `newer_than` or a shorter `older_than`
+
+            ci.yaml:13:40: error: `untagged` and `orphaned` do not go together: `delete` has at most one of `tags`, `untagged` or `orphaned`
+               |
+            13 | …  - { name: g, delete: { orphaned: true, untagged: true, older_than: 3…
+               |                                     ^^^^
+               = at policies[0].rules[6].delete.orphaned
+               = hint: keep one of them; rules are ORed, so write a second rule for the
+                       other
+
+            ci.yaml:14:38: error: `orphaned` can only be true here
+               |
+            14 |       - { name: h, keep: { orphaned: false } }
+               |                                      ^^^^^
+               = at policies[0].rules[7].keep.orphaned
+               = hint: leave it out, and choose tags with `tags`
+
+            ci.yaml:15:58: error: `daily` must be from 1 to 36525, found 0
+               |
+            15 | …p: { tags: { glob: ["*"] }, daily: 0, weekly: 99999, monthly: "3" } }
+               |                                     ^
+               = at policies[0].rules[8].keep.daily
+
+            ci.yaml:15:69: error: `weekly` must be from 1 to 36525, found 99999
+               |
+            15 | …{ glob: ["*"] }, daily: 0, weekly: 99999, monthly: "3" } }
+               |                                     ^^^^^
+               = at policies[0].rules[8].keep.weekly
+
+            ci.yaml:15:85: error: `monthly` needs a whole number, found the text `"3"`
+               |
+            15 | … daily: 0, weekly: 99999, monthly: "3" } }
+               |                                     ^^^
+               = at policies[0].rules[8].keep.monthly
+               = hint: write it without quotes: `monthly: 3`
+
+            ci.yaml:16:54: error: `all_tags` has no meaning for what has no tags
+               |
+            16 |       - { name: j, keep: { orphaned: true, all_tags: true } }
+               |                                                      ^^^^
+               = at policies[0].rules[9].keep.all_tags
+               = hint: leave it out, or choose by `tags`
+
+            ci.yaml:17:20: error: `keep` needs at least one of `tags`, `untagged`, `orphaned`, `media_type`, `platform` or `larger_than`
+               |
+            17 |       - { name: k, keep: { daily: 3 } }
+               |                    ^^^^
+               = at policies[0].rules[10].keep
+               = hint: write `tags: { glob: ["…"] }`, `tags: { glob: ["*"] }` for all tags,
+                       or `untagged: true`
+
+            ci.yaml:18:59: error: `per` works only for tags chosen by `semver` or `regex`
+               |
+            18 |       - { name: l, keep: { media_type: a/b, last: 3, per: minor } }
+               |                                                           ^^^^^
+               = at policies[0].rules[11].keep.per
+               = hint: write `tags: { semver: ">=0.0.0" }` with `per: minor`, or a `regex`
+                       with named groups
+
+            ci.yaml:19:40: error: `media_type` is an empty list
+               |
+            19 |       - { name: m, keep: { media_type: [], label: x } }
+               |                                        ^
+               = at policies[0].rules[12].keep.media_type
+               = hint: write at least one, or leave the key out
+
+            ci.yaml:19:44: error: `label` is not supported yet in `keep`
+               |
+            19 |       - { name: m, keep: { media_type: [], label: x } }
+               |                                            ^^^^^
+               = at policies[0].rules[12].keep.label
+               = hint: leave it out: rules are never applied by half
+
+            19 problems in 1 file
+        "#]],
+    );
+}

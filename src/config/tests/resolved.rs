@@ -97,6 +97,7 @@ fn everything_else_that_rules_can_say_is_resolved() {
                             ),
                         },
                         on: Both,
+                        release: false,
                     },
                 ),
             },
@@ -115,6 +116,7 @@ fn everything_else_that_rules_can_say_is_resolved() {
                         ),
                         newer_than: None,
                         except_last: None,
+                        condemned_for: None,
                         adopt_backlog: true,
                     },
                 ),
@@ -224,6 +226,7 @@ fn everything_else_that_rules_can_say_is_resolved() {
                                 order_by: Time,
                             },
                         ),
+                        condemned_for: None,
                         adopt_backlog: false,
                     },
                 ),
@@ -288,12 +291,11 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
                     name: "contoso",
                     endpoint: https://contoso.azurecr.io/,
                     auth: Auto,
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
             ],
             StateSettings {
@@ -341,25 +343,28 @@ paused: true
                             "t",
                         ),
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: Some(
                         "ca.pem",
                     ),
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "b",
                     endpoint: http://localhost:5000/,
                     auth: Anonymous,
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Premium,
-                        share_percent: 50,
-                    },
+                    throttle: Some(
+                        Throttle {
+                            sku: Premium,
+                            share_percent: 50,
+                        },
+                    ),
                 },
                 Registry {
                     name: "c",
@@ -368,12 +373,11 @@ paused: true
                         username: "u",
                         password_file: "p",
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "d",
@@ -383,12 +387,11 @@ paused: true
                         client_id: "c",
                         secret_file: "/s",
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "e",
@@ -398,12 +401,16 @@ paused: true
                             "c",
                         ),
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 100,
-                    },
+                    throttle: Some(
+                        Throttle {
+                            sku: Standard,
+                            share_percent: 100,
+                        },
+                    ),
                 },
             ],
             StateSettings {
@@ -460,4 +467,155 @@ fn policies_can_be_resolved_by_themselves() {
 
         1 problem in 1 file"#]]
     .assert_eq(&problems.to_string());
+}
+
+#[test]
+fn filters_and_conditions_are_resolved() {
+    let configuration = resolve(
+        r#"
+version: 1
+policies:
+  - name: a
+    mode: dry-run
+    time_zone: Europe/Berlin
+    repositories: { include: ["**"] }
+    rules:
+      - { name: a, keep: { media_type: ["application/vnd.oci.*"], last: 1, newer_than: 2d, daily: 3, weekly: 4, monthly: 5, yearly: 6 } }
+      - { name: b, keep: { tags: { glob: ["x"] }, platform: linux/arm/v7, larger_than: 2GB, all_tags: true } }
+      - { name: c, delete: { orphaned: true, older_than: 3d, newer_than: 4d } }
+"#,
+    );
+    expect![[r#"
+        [
+            Rule {
+                name: "a",
+                action: Keep(
+                    Keep {
+                        selector: Selector {
+                            about: Images,
+                            filters: [
+                                MediaType(
+                                    [
+                                        "application/vnd.oci.*",
+                                    ],
+                                ),
+                            ],
+                        },
+                        when: [
+                            Last(
+                                Count {
+                                    images: 1,
+                                    per: All,
+                                    order_by: Time,
+                                },
+                            ),
+                            NewerThan(
+                                Age(
+                                    172800s,
+                                ),
+                            ),
+                            NewestOfEach {
+                                period: Day,
+                                periods: 3,
+                                zone: TimeZone(
+                                    TZif(
+                                        "Europe/Berlin",
+                                    ),
+                                ),
+                            },
+                            NewestOfEach {
+                                period: Week,
+                                periods: 4,
+                                zone: TimeZone(
+                                    TZif(
+                                        "Europe/Berlin",
+                                    ),
+                                ),
+                            },
+                            NewestOfEach {
+                                period: Month,
+                                periods: 5,
+                                zone: TimeZone(
+                                    TZif(
+                                        "Europe/Berlin",
+                                    ),
+                                ),
+                            },
+                            NewestOfEach {
+                                period: Year,
+                                periods: 6,
+                                zone: TimeZone(
+                                    TZif(
+                                        "Europe/Berlin",
+                                    ),
+                                ),
+                            },
+                        ],
+                        all_tags: false,
+                    },
+                ),
+            },
+            Rule {
+                name: "b",
+                action: Keep(
+                    Keep {
+                        selector: Selector {
+                            about: Tags(
+                                Glob {
+                                    any: [
+                                        "x",
+                                    ],
+                                    except: [],
+                                },
+                            ),
+                            filters: [
+                                Platform(
+                                    [
+                                        Platform {
+                                            os: "linux",
+                                            architecture: "arm",
+                                            variant: Some(
+                                                "v7",
+                                            ),
+                                        },
+                                    ],
+                                ),
+                                LargerThan(
+                                    Size(
+                                        2000000000,
+                                    ),
+                                ),
+                            ],
+                        },
+                        when: [],
+                        all_tags: true,
+                    },
+                ),
+            },
+            Rule {
+                name: "c",
+                action: Delete(
+                    Delete {
+                        selector: Selector {
+                            about: Orphaned,
+                            filters: [],
+                        },
+                        older_than: Some(
+                            Age(
+                                259200s,
+                            ),
+                        ),
+                        newer_than: Some(
+                            Age(
+                                345600s,
+                            ),
+                        ),
+                        except_last: None,
+                        adopt_backlog: false,
+                    },
+                ),
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&configuration.policies[0].rules);
 }

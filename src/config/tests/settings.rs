@@ -10,7 +10,7 @@ fn settings_hold_together() {
         r#"version: 2
 registries:
   - { name: Contoso, endpoint: contoso.azurecr.io }
-  - { name: a, endpoint: http://a.example, auth: { kind: azure_cli } }
+  - { name: a, endpoint: http://a.example, auth: { kind: kerberos } }
   - { name: a, endpoint: https://user:pw@b.example/v2/, auth: { kind: basic, username: u, password: hunter2 } }
   - { name: c, endpoint: https://c.example, auth: auto, throttle: { sku: gold, share: 50 } }
   - { name: d, endpoint: https://C.example, auth: { client_id: x }, audience: https://x/.default }
@@ -51,18 +51,19 @@ paused: yes
 
             retaind.yaml:4:26: error: "http://a.example" is not the endpoint of a registry: http:// is for loopback only
               |
-            4 |   - { name: a, endpoint: http://a.example, auth: { kind: azure_cli } }
+            4 |   - { name: a, endpoint: http://a.example, auth: { kind: kerberos } }
               |                          ^^^^^^^^^^^^^^^^
               = at registries[1].endpoint
               = hint: write `endpoint: https://a.example`
 
-            retaind.yaml:4:58: error: `kind: azure_cli` is not supported yet
+            retaind.yaml:4:58: error: "kerberos" is no kind of authentication
               |
-            4 |   - { name: a, endpoint: http://a.example, auth: { kind: azure_cli } }
-              |                                                          ^^^^^^^^^
+            4 |   - { name: a, endpoint: http://a.example, auth: { kind: kerberos } }
+              |                                                          ^^^^^^^^
               = at registries[1].auth.kind
               = hint: write `auto`, `workload_identity`, `managed_identity`,
-                      `client_secret`, `basic` or `anonymous`
+                      `client_secret`, `client_certificate`, `azure_cli`, `azure_pipelines`,
+                      `basic` or `anonymous`
 
             retaind.yaml:5:13: error: a second registry is called a
               |
@@ -92,7 +93,8 @@ paused: yes
               |                                     ^^^^
               = at registries[3].auth
               = hint: write `auth: { kind: … }` with `auto`, `workload_identity`,
-                      `managed_identity`, `client_secret`, `basic` or `anonymous`
+                      `managed_identity`, `client_secret`, `client_certificate`,
+                      `azure_cli`, `azure_pipelines`, `basic` or `anonymous`
 
             retaind.yaml:6:74: error: "gold" is no value of `sku`
               |
@@ -121,7 +123,8 @@ paused: yes
               |                                     ^^^^
               = at registries[4].auth
               = hint: write `auto`, `workload_identity`, `managed_identity`,
-                      `client_secret`, `basic` or `anonymous`
+                      `client_secret`, `client_certificate`, `azure_cli`, `azure_pipelines`,
+                      `basic` or `anonymous`
 
             retaind.yaml:7:79: error: the audience is written without "/.default"
               |

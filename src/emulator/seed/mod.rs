@@ -210,7 +210,7 @@ impl Pencil<'_> {
         if children.is_empty() {
             return Err("an index lists something: write `platforms linux/amd64, linux/arm64` or `of IMAGE, IMAGE`".to_owned());
         }
-        let subject = item.subject.as_ref().map(|handle| self.child(handle)).transpose()?;
+        let subject = item.subject.as_ref().map(|handle| self.subject(handle)).transpose()?;
         let bytes = drawn::index(family, &item.name, &children, &item.annotations, subject.as_ref());
         let sizes = children.iter().filter_map(|child| self.repository.manifests.get(&child.digest)).map(|child| child.image_size_bytes);
         let image_size_bytes = sizes.sum::<u64>() + bytes.len() as u64;
@@ -220,7 +220,7 @@ impl Pencil<'_> {
 
     fn artifact(&mut self, item: &Item) -> Result<(), String> {
         let artifact_type = item.artifact_type.as_deref().ok_or("an artifact has a type: write `type application/vnd.example+json`")?;
-        let subject = item.subject.as_ref().map(|handle| self.child(handle)).transpose()?;
+        let subject = item.subject.as_ref().map(|handle| self.subject(handle)).transpose()?;
         let bytes = drawn::artifact(artifact_type, &item.name, &item.annotations, subject.as_ref());
         let kind = Kind {
             media_type: OCI_MANIFEST.to_owned(),
@@ -295,10 +295,19 @@ impl Pencil<'_> {
         let time = item.when.as_ref().map(|_| self.time(item)).transpose()?;
         if let Some(tag) = self.repository.tags.get_mut(item.name.as_str()) {
             tag.locks = item.locks;
-            tag.updated = time.unwrap_or(tag.updated);
-            tag.created = time.unwrap_or(tag.created);
+        }
+        if let Some(time) = time {
+            self.repository.date_tag(&item.name, time);
         }
         Ok(())
+    }
+
+    /// Something drawn above, or by its digest something that is not there: then this is an orphan.
+    fn subject(&self, handle: &str) -> Result<Child, String> {
+        match handle.parse::<Digest>() {
+            Ok(digest) => Ok(Child { media_type: Family::Oci.manifest().to_owned(), digest, size_bytes: 1, platform: None }),
+            Err(_) => self.child(handle),
+        }
     }
 
     /// Something drawn above, or there before this drawing.

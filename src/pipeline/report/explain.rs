@@ -33,7 +33,7 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
         let lost = matches!(reason, Reason::DeleteRule(_)) && !goes;
         point(&mut out, 2, &format!("{}{}", context.sentence(*reason), if lost { LOST } else { "" }));
         chain(&mut out, context, evaluation, *reason);
-        due(&mut out, context, *reason, manifest, None);
+        due(&mut out, context, evaluation, *reason, manifest, None);
     }
     for tag in context.contents.tags_of(manifest) {
         let item = &context.contents.tags()[tag as usize];
@@ -49,7 +49,7 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
         for reason in evaluation.tags.reasons(tag) {
             let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(tag);
             point(&mut out, 2, &format!("{}{}", context.sentence(*reason), if lost { LOST } else { "" }));
-            due(&mut out, context, *reason, manifest, Some(tag));
+            due(&mut out, context, evaluation, *reason, manifest, Some(tag));
         }
     }
     out
@@ -58,7 +58,7 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
 /// From when on something that stays would go, if nothing but the time changed; None: time alone never lets it go.
 pub fn outlook(from: Option<Timestamp>, now: Timestamp) -> String {
     from.map_or_else(
-        || "time alone never lets it go\n".to_owned(),
+        || "time alone does not let it go, as far as this listing tells\n".to_owned(),
         |from| format!("would go from {from:.0} on, in {}, if nothing else changed\n", age(from.duration_since(now))),
     )
 }
@@ -111,6 +111,7 @@ pub(super) fn holder(reason: Reason) -> Option<u32> {
         | Reason::TooYoung
         | Reason::NotYet(_)
         | Reason::NoLonger(_)
+        | Reason::Waits(_)
         | Reason::ExceptLast(_)
         | Reason::KeepAtLeast
         | Reason::Ghost
@@ -123,7 +124,17 @@ pub(super) fn holder(reason: Reason) -> Option<u32> {
     }
 }
 
-fn due(out: &mut String, context: &Context<'_>, reason: Reason, manifest: u32, tag: Option<u32>) {
+fn due(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, reason: Reason, manifest: u32, tag: Option<u32>) {
+    if let Reason::Waits(rule) = reason {
+        if let Some((since, due)) = context.waits(rule, evaluation, manifest, tag) {
+            let _ = writeln!(
+                out,
+                "    condemned since {since:.0}, goes after {due:.0}, in {}, if every run until then condemns it",
+                age(due.duration_since(context.now))
+            );
+        }
+        return;
+    }
     let (rule, ends) = if let Reason::NotYet(rule) = reason {
         (rule, "that is")
     } else if let Reason::KeepNewer(rule) = reason {

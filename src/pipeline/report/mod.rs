@@ -55,8 +55,8 @@ impl DecidedRepository<'_> {
     /// What a sentence about one of its items needs, and the verdicts; None: the listing was incomplete.
     pub fn spoken_of(&self, now: Timestamp) -> Option<(Context<'_>, &Evaluation)> {
         let Listing::Complete(contents) = &self.repository.listing else { return None };
-        let observed_since = self.repository.observed_since;
-        let context = Context { contents, policies: &self.policies, acting: self.acting, observed_since, now };
+        let observations = &self.repository.observations;
+        let context = Context { contents, policies: &self.policies, acting: self.acting, observations, now };
         Some((context, self.evaluation.as_ref()?))
     }
 }

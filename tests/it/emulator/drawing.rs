@@ -64,6 +64,7 @@ fn the_documented_drawing_draws_what_it_says() {
           lost ghost tags ghostly
           many tags many-0, many-1, many-10, many-11, many-12, many-2, many-3, many-4, many-5, many-6, many-7, many-8, many-9
           old untagged
+          orphan subject gone:111111111111 untagged
           pr-image-9 tags pr-009
           rel-2 of rel-2/linux/amd64, rel-2/linux/arm64 tags 2.0
           rel-2/linux/amd64 untagged

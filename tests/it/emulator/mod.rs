@@ -5,9 +5,11 @@
 mod access;
 mod admin;
 mod changing;
+mod documented;
 mod drawing;
 mod faults;
 mod listing;
+mod switches;
 mod scripts;
 mod storage;
 mod throttling;

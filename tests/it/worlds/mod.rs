@@ -1,18 +1,22 @@
 //! Small repositories and the policies on them, drawn by lot from a seed: few manifests, but every way in which they can hang together,
 //! and times that meet each other and every limit. Does not know what should happen to them.
 
+mod rules;
+
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use retaind::model::{Contents, Digest, LockChange, Locks, Manifest, MediaType, References, RegistryName, Tag, TagName};
+use retaind::model::{
+    Condemned, Contents, Digest, Facts, Locks, Manifest, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
+};
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
-use retaind::policy::{
-    About, Action, Age, Changes, Count, Delete, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OnLimit, OrderBy,
-    Pattern, Policy, RepositoryFilter, Rule, Selector, TagPattern,
-};
+use retaind::policy::{About, Action, Delete, END_OF_LIFE_KEY, LIFECYCLE_ARTIFACT_TYPE, Limits, Policy, Rule, Selector};
+
+use rules::patterns;
+pub(crate) use rules::{any_keep, glob, policy};
 
 /// The most manifests of a world: enough for an index of an index, a chain of referrers and two bystanders.
 const MANIFESTS_MAX: usize = 8;
@@ -21,8 +25,6 @@ const AGES_SECONDS: [i64; 14] =
     [60, 3_599, 3_600, 3_601, 86_400, 86_401, 604_800, 604_801, 864_000, 864_000, 2_592_000, 2_592_001, 5_184_000, 5_184_000];
 /// How many of [`AGES_SECONDS`], from the left, are within a day.
 const YOUNG_AGES: usize = 6;
-/// The ages that rules and limits ask for; all of them occur in [`AGES_SECONDS`].
-const LIMITS_HOURS: [i64; 4] = [1, 24, 168, 720];
 /// Tags that differ in their numbers, their versions and their captures, and some that nothing but `*` matches.
 const TAGS: [&str; 22] = [
     "latest",
@@ -49,11 +51,19 @@ const TAGS: [&str; 22] = [
     "x",
 ];
 
+/// What images run on; that of attestations is told and is none, that of the last is not told.
+static PLATFORMS: LazyLock<[Option<Arc<Platform>>; 6]> = LazyLock::new(|| {
+    ["linux/amd64", "linux/amd64", "linux/arm64", "windows/amd64", "unknown/unknown", ""].map(|text| text.parse().ok().map(Arc::new))
+});
+
 /// A repository, the policies that name it, and the time.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) repository_locks: Locks,
     pub(crate) observed_since: Option<Timestamp>,
+    /// What rules with a waiting time condemned before; laws add such rules, no world is drawn with one.
+    pub(crate) condemned: Vec<Condemned>,
+    pub(crate) own_locks: Vec<OwnLock>,
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) policies: Vec<Policy>,
@@ -61,10 +71,23 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
 }
 
+/// How much of the policy language a world's policies speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// Tags and untagged images; always, the newest so many, older than.
+    Core,
+    /// Filters, orphans, periods and whatever else there is, and listings that tell or do not tell what filters ask for.
+    Whole,
+}
+
 impl World {
-    /// The world of this seed.
+    /// The world of this seed, in the core language.
     pub(crate) fn drawn(seed: u64) -> Self {
-        Lot::new(seed).world()
+        Self::drawn_in(Language::Core, seed)
+    }
+
+    fn drawn_in(language: Language, seed: u64) -> Self {
+        Lot::new(seed, language).world()
     }
 
     pub(crate) fn contents(&self) -> Contents {
@@ -79,9 +102,11 @@ impl World {
     pub(crate) fn ask<T>(&self, contents: &Contents, about: impl FnOnce(&Question<'_>, &Audit<'_>) -> T) -> T {
         let policies: Vec<&Policy> = self.policies.iter().collect();
         let Self { repository_locks, observed_since, acting, now, .. } = *self;
+        let (condemned, own_locks) = (self.condemned.clone(), self.own_locks.clone());
+        let observations = &Observations { since: observed_since, shrunk_from: None, condemned, own_locks };
         about(
-            &Question { repository_locks, observed_since, contents, policies: &policies, acting, now },
-            &Audit { repository_locks, contents, policies: &policies, acting, now },
+            &Question { repository_locks, observations, contents, policies: &policies, acting, now },
+            &Audit { repository_locks, observations, contents, policies: &policies, acting, now },
         )
     }
 
@@ -94,13 +119,18 @@ impl World {
 /// How many worlds each law is held against when `RETAIND_WORLDS` does not say so: some seconds for all of them in a debug build.
 const WORLDS_DEFAULT: u64 = 5_000;
 
+/// Holds a law against many worlds of the core language.
+pub(crate) fn for_many_worlds(law: impl Fn(&World, Rng) -> Result<(), String> + Sync) {
+    for_many_worlds_in(Language::Core, law);
+}
+
 /// Holds a law against many worlds, on all cores, and shows the first few that break it. `RETAIND_WORLDS` says how many;
 /// `RETAIND_SEED` asks for one alone, drawn even if it keeps the law.
-pub(crate) fn for_many_worlds(law: impl Fn(&World, Rng) -> Result<(), String> + Sync) {
+pub(crate) fn for_many_worlds_in(language: Language, law: impl Fn(&World, Rng) -> Result<(), String> + Sync) {
     const SHOWN_MAX: usize = 3;
     let read = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is no number")));
     if let Some(seed) = read("RETAIND_SEED") {
-        let world = World::drawn(seed);
+        let world = World::drawn_in(language, seed);
         println!("{world}");
         return law(&world, further(seed)).unwrap_or_else(|why| panic!("seed {seed}\n{why}"));
     }
@@ -109,11 +139,12 @@ pub(crate) fn for_many_worlds(law: impl Fn(&World, Rng) -> Result<(), String> + 
     let broken: Vec<(u64, String)> = std::thread::scope(|scope| {
         let law = &law;
         let share = |worker| (worker..worlds).step_by(usize::try_from(workers).unwrap_or(1));
-        let ask = move |seed| law(&World::drawn(seed), further(seed)).err().map(|why| (seed, why));
+        let ask = move |seed| law(&World::drawn_in(language, seed), further(seed)).err().map(|why| (seed, why));
         let workers: Vec<_> = (0..workers).map(|worker| scope.spawn(move || share(worker).filter_map(ask).collect::<Vec<_>>())).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let shown = broken.iter().take(SHOWN_MAX).map(|(seed, why)| format!("RETAIND_SEED={seed}\n{}{why}\n", World::drawn(*seed)));
+    let shown =
+        broken.iter().take(SHOWN_MAX).map(|(seed, why)| format!("RETAIND_SEED={seed}\n{}{why}\n", World::drawn_in(language, *seed)));
     assert!(broken.is_empty(), "{} of {worlds} worlds break the law:\n{}", broken.len(), shown.collect::<Vec<_>>().join("\n"));
 }
 
@@ -138,12 +169,13 @@ struct Kinds {
 
 struct Lot {
     rng: Rng,
+    language: Language,
     kinds: Kinds,
     now: Timestamp,
 }
 
 impl Lot {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, language: Language) -> Self {
         let mut rng = Rng::with_seed(seed);
         let kinds = Kinds {
             locks: rng.bool(),
@@ -159,7 +191,7 @@ impl Lot {
         };
         // Any moment will do; this one is no round number of days.
         let now = Timestamp::from_second(1_790_000_123).expect("a time");
-        Self { rng, kinds, now }
+        Self { rng, language, kinds, now }
     }
 
     fn one_in(&mut self, many: u32) -> bool {
@@ -198,10 +230,21 @@ impl Lot {
             let tags = Selector::tags(patterns()[0].clone());
             let selector = self.pick(&[tags.clone(), tags, Selector::all(About::Untagged)]);
             let older_than = Some(self.age());
-            let delete = Delete { selector, older_than, newer_than: None, except_last: None, adopt_backlog: self.rng.bool() };
+            let delete =
+                Delete { selector, older_than, newer_than: None, except_last: None, condemned_for: None, adopt_backlog: self.rng.bool() };
             policies[acting].rules.push(Rule { name: "broad".into(), action: Action::Delete(delete) });
         }
-        World { repository_locks, observed_since, manifests, tags, policies, acting, now: self.now }
+        World {
+            repository_locks,
+            observed_since,
+            condemned: Vec::new(),
+            own_locks: Vec::new(),
+            manifests,
+            tags,
+            policies,
+            acting,
+            now: self.now,
+        }
     }
 
     /// A manifest can refer only to manifests that were there before it: a digest cannot be known in advance.
@@ -222,17 +265,36 @@ impl Lot {
         let references = if self.kinds.ghosts && self.one_in(6) { References::Ghost } else { References::new(children, subject) };
         let locks = if self.kinds.locks && self.one_in(10) { self.locks() } else { Locks::OPEN };
         let updated_at = self.time();
+        let (mut size_bytes, mut platform, mut facts) = (1, None, None);
+        if self.language == Language::Whole {
+            size_bytes = self.pick(&[0, 999, 1_000, 1_001, 2_001]);
+            platform = if media_type.is_index() { None } else { self.pick(&*PLATFORMS) };
+            facts = if references == References::Ghost || self.one_in(8) { None } else { Some(Box::new(self.facts())) };
+        }
         Manifest {
             digest,
             media_type,
             updated_at,
             locks,
-            size_bytes: 1,
-            platform: None,
+            size_bytes,
+            platform,
             references,
             untagged_since: None,
             left_behind_by: None,
+            facts,
         }
+    }
+
+    /// What the document and the config say, where they can be read.
+    fn facts(&mut self) -> Facts {
+        let texts = |pairs: &[(&str, &str)]| Texts::Known(pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect());
+        let end = |date| texts(&[(END_OF_LIFE_KEY, date)]);
+        let unreadable = Texts::Unreadable("drawn so".into());
+        let artifact_type = self.pick(&[None, Some("a/b"), Some(LIFECYCLE_ARTIFACT_TYPE), Some(LIFECYCLE_ARTIFACT_TYPE)]).map(Into::into);
+        let (none, team_a, team_b) = (Texts::none(), texts(&[("team", "a")]), texts(&[("team", "b")]));
+        let annotations = self.pick(&[none.clone(), team_a.clone(), end("2020-01-01"), end("2020-01-02"), end("2099-01-01"), end("soon")]);
+        let labels = self.pick(&[none, team_a.clone(), team_a, team_b, Texts::NotRead, unreadable]);
+        Facts { artifact_type, annotations, labels }
     }
 
     /// One of `digests`, or now and then one that is missing from the repository.
@@ -295,126 +357,6 @@ impl Lot {
         let age = self.pick(ages);
         Some(self.now - SignedDuration::from_secs(age))
     }
-
-    fn policy(&mut self, place: usize) -> Policy {
-        let count = self.rng.usize(1..=4);
-        let rules: Vec<Rule> = (0..count).map(|rule| Rule { name: format!("rule-{rule}").into(), action: self.action() }).collect();
-        let limits = Limits {
-            keep_at_least: self.pick(&[0, 0, 0, 0, 1, 2]),
-            min_age: SignedDuration::from_hours(self.pick(&[1, 1, 24, 168])),
-            max_deletes: 500,
-            max_delete_percent: 100,
-            on_limit: OnLimit::Refuse,
-            changes: Changes::NextRun,
-        };
-        policy(place, self.pick(&[Mode::DryRun, Mode::Enforce]), rules, limits)
-    }
-
-    fn action(&mut self) -> Action {
-        let lot = self.rng.u32(0..20);
-        if self.kinds.foreign_rules && lot < 6 {
-            if lot < 4 {
-                let selector = self.selector();
-                let when = if self.rng.bool() { vec![KeepWhen::Last(self.count(&selector))] } else { Vec::new() };
-                return Action::Keep(Keep { selector, when, all_tags: false });
-            }
-            let closed = Some(lot == 5);
-            let change = self.pick(&[
-                LockChange { can_delete: closed, ..LockChange::default() },
-                LockChange { can_write: closed, ..LockChange::default() },
-                LockChange { can_delete: closed, can_write: closed, ..LockChange::default() },
-            ]);
-            let on = self.pick(&[LockTarget::Tag, LockTarget::Manifest, LockTarget::Both]);
-            let rule = LockRule { selector: Selector::tags(self.pick(patterns())), change, on };
-            return if lot == 4 { Action::Lock(rule) } else { Action::Unlock(rule) };
-        }
-        let selector = self.selector();
-        let except_last = if self.one_in(2) { Some(self.count(&selector)) } else { None };
-        let older_than = if except_last.is_none() || self.rng.bool() { Some(self.age()) } else { None };
-        let adopt_backlog = matches!(selector.about, About::Untagged) && self.rng.bool();
-        Action::Delete(Delete { selector, older_than, newer_than: None, except_last, adopt_backlog })
-    }
-
-    fn age(&mut self) -> Age {
-        format!("{}h", self.pick(&LIMITS_HOURS)).parse().expect("an age")
-    }
-
-    fn selector(&mut self) -> Selector {
-        if self.one_in(4) { Selector::all(About::Untagged) } else { Selector::tags(self.pick(patterns())) }
-    }
-
-    /// Only what a policy file may say: versions where the selector reads versions, captures where it captures.
-    fn count(&mut self, selector: &Selector) -> Count {
-        let (mut per, mut order_by) = (Grouping::All, OrderBy::Time);
-        match &selector.about {
-            About::Tags(TagPattern::Semver { .. }) => {
-                per = self.pick(&[Grouping::All, Grouping::Major, Grouping::Minor]);
-                order_by = self.pick(&[OrderBy::Time, OrderBy::Version]);
-            }
-            About::Tags(TagPattern::Regex { any, .. }) => {
-                let names: Vec<Box<str>> = any[0].capture_names().flatten().map(Into::into).collect();
-                if !names.is_empty() && self.rng.bool() {
-                    per = Grouping::Captures(if self.rng.bool() { names } else { names[..1].to_vec() });
-                }
-            }
-            About::Tags(TagPattern::Glob { .. }) | About::Untagged | About::Orphaned | About::Images => {}
-        }
-        Count { images: Images::new(self.rng.u32(1..=3)).expect("above zero"), per, order_by }
-    }
-}
-
-/// A policy on every repository.
-pub(crate) fn policy(place: usize, mode: Mode, rules: Vec<Rule>, limits: Limits) -> Policy {
-    Policy {
-        name: format!("policy-{place}").into(),
-        registries: vec![RegistryName::parse("a").expect("a name")],
-        mode,
-        schedule: None,
-        repositories: RepositoryFilter { include: vec![everything()], exclude: Vec::new(), within: Vec::new() },
-        rules,
-        limits,
-        origin: Arc::from("drawn"),
-    }
-}
-
-fn everything() -> Pattern {
-    static EVERYTHING: OnceLock<Pattern> = OnceLock::new();
-    EVERYTHING.get_or_init(|| Pattern::parse("**").expect("a glob")).clone()
-}
-
-/// Globs.
-pub(crate) fn glob(any: &[&str], except: &[&str]) -> TagPattern {
-    let read = |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text).expect("a glob")).collect();
-    TagPattern::Glob { any: read(any), except: read(except) }
-}
-
-/// Compiled once: compiling takes longer than a thousand worlds.
-fn patterns() -> &'static [TagPattern] {
-    static PATTERNS: OnceLock<Vec<TagPattern>> = OnceLock::new();
-    PATTERNS.get_or_init(|| {
-        let regex = |text: &str| TagPattern::Regex { any: vec![TagPattern::regex(text).expect("a regex")], except: Vec::new() };
-        let semver = |text: &str| TagPattern::Semver { any: vec![TagPattern::semver(text).expect("a range")], except: Vec::new() };
-        vec![
-            glob(&["*"], &[]),
-            glob(&["*"], &[]),
-            glob(&["*"], &["latest"]),
-            glob(&["pr-*"], &[]),
-            glob(&["pr-*", "b?-*"], &["pr-1", "*-y"]),
-            glob(&["golden-*", "latest"], &[]),
-            glob(&["sha256-*"], &[]),
-            regex("(?<group>[a-z]+[0-9]*)-(?<kind>.+)"),
-            regex("b(?<number>[0-9])-(?<kind>[xy])"),
-            regex(".*"),
-            semver(">=1.0.0"),
-            semver("1"),
-            semver(">=2.0.0-rc.0"),
-        ]
-    })
-}
-
-/// One of the patterns that rules are drawn with.
-pub(crate) fn any_pattern(rng: &mut Rng) -> TagPattern {
-    patterns()[rng.usize(0..patterns().len())].clone()
 }
 
 /// The age that a time is at `now`, as a person reads it.
@@ -459,18 +401,13 @@ impl fmt::Display for World {
         let observed = self.observed_since.map_or("now".to_owned(), |time| ago(Some(time)).to_string());
         writeln!(formatter, "repository{}, observed since {observed}; ages:", shut(self.repository_locks))?;
         for manifest in &self.manifests {
-            let Manifest {
-                digest,
-                media_type: _,
-                updated_at,
-                locks,
-                size_bytes: _,
-                platform: _,
-                references,
-                untagged_since,
-                left_behind_by,
-            } = manifest;
+            let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by, facts } =
+                manifest;
             write!(formatter, "  {} {}{}", short(*digest), ago(*updated_at), shut(*locks))?;
+            if let Some(platform) = platform {
+                write!(formatter, " {platform}")?;
+            }
+            write!(formatter, " {size_bytes}B {}", media_type.as_str().trim_start_matches("application/vnd."))?;
             if *references == References::Ghost {
                 write!(formatter, " ghost")?;
             }
@@ -485,6 +422,9 @@ impl fmt::Display for World {
             }
             if let Some(root) = left_behind_by {
                 write!(formatter, " left behind by {}", short(**root))?;
+            }
+            if let Some(facts) = facts {
+                write!(formatter, " {facts:?}")?;
             }
             writeln!(formatter)?;
             for tag in self.tags_of(*digest) {
