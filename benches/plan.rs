@@ -6,7 +6,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use jiff::{SignedDuration, Timestamp};
 use retaind::config;
-use retaind::model::{Contents, Digest, Locks, Manifest, MediaType, References, RegistryName, Tag, TagName};
+use retaind::model::{Contents, Digest, Locks, Manifest, MediaType, Observations, References, RegistryName, Tag, TagName};
 use retaind::pipeline::evaluate::{Question, evaluate};
 use retaind::pipeline::plan::{Audit, audit, steps};
 use retaind::policy::Policy;
@@ -62,6 +62,7 @@ fn contents(images: u32) -> Contents {
             references: References::None,
             untagged_since: None,
             left_behind_by: None,
+            facts: None,
         };
         (manifest, Tag { name: TagName::parse(&name).expect("a tag"), digest, updated_at, locks: Locks::OPEN })
     };
@@ -76,7 +77,7 @@ fn plan(bencher: Bencher<'_, '_>, images: u32, rules: &str, audited: bool) {
     bencher.counter(ItemsCount::new(images)).bench_local(|| {
         let question = Question {
             repository_locks: Locks::OPEN,
-            observed_since: None,
+            observations: &Observations::default(),
             contents: black_box(&contents),
             policies: &policies,
             acting: 0,
@@ -85,7 +86,14 @@ fn plan(bencher: Bencher<'_, '_>, images: u32, rules: &str, audited: bool) {
         let evaluation = evaluate(&question);
         let steps = steps(&contents, &evaluation, &policy);
         if audited {
-            let audited = Audit { repository_locks: Locks::OPEN, contents: &contents, policies: &policies, acting: 0, now };
+            let audited = Audit {
+                repository_locks: Locks::OPEN,
+                observations: &Observations::default(),
+                contents: &contents,
+                policies: &policies,
+                acting: 0,
+                now,
+            };
             assert!(audit(&audited, &steps).is_empty(), "a sound plan");
         }
         (evaluation, Arc::new(steps))

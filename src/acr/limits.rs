@@ -10,7 +10,7 @@ pub(super) const LIST_PAGE_MAX_BYTES: usize = 8 << 20;
 /// A manifest: ACR itself refuses larger ones.
 pub(super) const MANIFEST_MAX_BYTES: usize = 4 << 20;
 /// A config blob: typically 2 to 20 kB, and no larger than the manifest that names it may be.
-pub(super) const BLOB_MAX_BYTES: usize = 4 << 20;
+pub const BLOB_MAX_BYTES: usize = 4 << 20;
 /// A blob that is read piece by piece. The largest layer that ACR takes has 200 GiB.
 pub(super) const BLOB_STREAM_MAX_BYTES: u64 = 200 << 30;
 /// Bytes of a blob sent by one request; as much as Microsoft's SDKs send. They pass within [`ATTEMPT_MAX`] at 1.2 Mbit/s.
@@ -37,6 +37,10 @@ pub(super) const LINK_MAX_LENGTH: usize = 4096;
 pub(super) const CHILDREN_MAX: usize = 1000;
 /// Annotations of one manifest; they are text for people and selectors.
 pub(super) const ANNOTATIONS_MAX: usize = 1000;
+/// Labels of one image, for the same reason.
+pub(super) const LABELS_MAX: usize = 1000;
+/// Keys and values of all labels of one image: a hundred of 600 bytes. They are held for every image of a repository at once.
+pub(super) const LABELS_MAX_BYTES: usize = 64 << 10;
 
 /// Characters of the registry's own words that go into an error.
 pub(super) const SAID_MAX_LENGTH: usize = 300;

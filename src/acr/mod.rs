@@ -11,6 +11,7 @@ mod deleted;
 mod document;
 mod endpoint;
 mod error;
+mod image_config;
 mod limits;
 mod manifests;
 mod paging;
@@ -39,7 +40,7 @@ pub use deleted::{DeletedManifest, DeletedTag, Restored, SoftDeletedRepository, 
 pub use document::{Child, Config, ManifestDocument};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Action, Error, Failure, Operation, Permission};
-pub use limits::PAGE_SIZE_MAX;
+pub use limits::{BLOB_MAX_BYTES, PAGE_SIZE_MAX};
 pub use manifests::{ManifestProperties, PlatformReference};
 pub use paging::Pages;
 pub use reference::Reference;

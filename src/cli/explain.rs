@@ -5,6 +5,7 @@ use crate::config::Configuration;
 use crate::model::{Contents, Digest, Inventory, Listing, RepositoryName, TagName};
 use crate::pipeline;
 use crate::pipeline::inventory::{self, Look};
+use crate::pipeline::plan::Decision;
 use crate::pipeline::report::{self, Context};
 
 use super::args::ExplainArguments;
@@ -44,27 +45,29 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
         } else {
             let client = connect::client(registry, &clock)?;
             let state = open::state_to_plan(&configuration.state, arguments.source.at)?;
-            fresh = inventory::take(&Look { client, state, now }, std::slice::from_ref(&image.repository)).await?;
+            let wanted = pipeline::wanted(&configuration.policies, client.registry(), [image.repository.clone()]);
+            fresh = inventory::take(&Look { client, state, now }, &wanted).await?;
             &fresh
         };
         if 0 < place {
             print("\n");
         }
         let decisions = pipeline::decide(inventory, &configuration.policies, acting, now);
-        let decided = decisions.repositories.iter().find(|decided| decided.repository.name == image.repository);
-        let decided = decided.ok_or_else(|| Failure::unusable(format!("the listing has no repository {}", image.repository)))?;
-        match (&decided.repository.listing, &decided.evaluation) {
-            (Listing::Complete(contents), Some(evaluation)) => {
+        let mut decided = decisions.repositories.iter().zip(&decisions.plan.repositories);
+        let decided = decided.find(|(decided, _)| decided.repository.name == image.repository);
+        let (decided, planned) = decided.ok_or_else(|| Failure::unusable(format!("the listing has no repository {}", image.repository)))?;
+        match (&decided.repository.listing, &decided.evaluation, &planned.decision) {
+            (Listing::Complete(contents), Some(evaluation), _) => {
                 let manifest = find(contents, &image)?;
-                let observed_since = decided.repository.observed_since;
-                let context = Context { contents, policies: &decided.policies, acting: decided.acting, observed_since, now };
+                let observations = &decided.repository.observations;
+                let context = Context { contents, policies: &decided.policies, acting: decided.acting, observations, now };
                 print(&report::explain(&context, image.repository.as_str(), evaluation, manifest));
             }
-            (Listing::Incomplete(gaps), _) => {
+            (_, _, Decision::Nothing(gaps)) => {
                 let gaps: Vec<&str> = gaps.iter().map(|gap| gap.0.as_str()).collect();
                 print(&format!("{} stays: nothing in {} is touched, because {}\n", arguments.image, image.repository, gaps.join("; ")));
             }
-            (Listing::Complete(_), None) => {}
+            (Listing::Complete(_) | Listing::Incomplete(_), _, Decision::Steps(_)) => {}
         }
     }
     Ok(End::Done)

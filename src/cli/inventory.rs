@@ -28,8 +28,8 @@ pub(super) async fn inventory(arguments: &InventoryArguments, clock: &Clock) -> 
     for (policy, _) in &pairs {
         repositories.extend(pipeline::names(&client, policy).await?);
     }
-    let repositories: Vec<_> = repositories.into_iter().collect();
+    let wanted = pipeline::wanted(&configuration.policies, &registry.name, repositories);
     let look = Look { client, state: open::state_to_plan(&configuration.state, None)?, now: clock.now() };
-    print(&inventory_to_json(&take(&look, &repositories).await?));
+    print(&inventory_to_json(&take(&look, &wanted).await?));
     Ok(End::Done)
 }

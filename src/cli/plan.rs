@@ -38,7 +38,8 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
         } else {
             let client = connect::client(registry, &clock)?;
             let names = pipeline::names(&client, acting).await?;
-            fresh = inventory::take(&Look { client: client.clone(), state: state.clone(), now }, &names).await?;
+            let wanted = pipeline::wanted(&configuration.policies, client.registry(), names);
+            fresh = inventory::take(&Look { client: client.clone(), state: state.clone(), now }, &wanted).await?;
             (&fresh, client.clock_offset().filter(|_| arguments.source.at.is_none()))
         };
         let decisions = pipeline::decide(inventory, &configuration.policies, acting, now);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Digest, Locks, MediaType, Platform, RegistryName, RepositoryName, TagName};
+use super::{Depth, Digest, Facts, Locks, MediaType, Observations, Platform, RegistryName, RepositoryName, TagName, Texts};
 
 /// One look at a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +25,8 @@ pub struct Repository {
     pub name: RepositoryName,
     /// Its own lock.
     pub locks: Locks,
-    /// The first complete listing of it that this tool took; None: this one. What was untagged then is its backlog.
-    pub observed_since: Option<Timestamp>,
-    /// How many manifests it should have by earlier listings, if it has far fewer.
-    pub shrunk_from: Option<u32>,
+    /// What earlier looks and runs noted about it.
+    pub observations: Observations,
     /// What is in it.
     pub listing: Listing,
 }
@@ -79,6 +77,8 @@ pub struct Manifest {
     pub untagged_since: Option<Timestamp>,
     /// The root whose deletion by this tool was to take this manifest along and did not get to it. Rare, so behind a pointer.
     pub left_behind_by: Option<Box<Digest>>,
+    /// What its document and its config say of it; None: nobody asked, or it is a ghost.
+    pub facts: Option<Box<Facts>>,
 }
 
 /// What a manifest's document says about other manifests.
@@ -218,6 +218,22 @@ impl Contents {
         &self.tags[start as usize..end as usize]
     }
 
+    /// What was asked of every manifest and is not known of some: one gap for each kind. What nobody read cannot be guessed.
+    pub fn unread(&self, depth: Depth) -> Vec<Gap> {
+        let there = || self.manifests.iter().filter(|manifest| manifest.references != References::Ghost);
+        let document = |manifest: &&Manifest| manifest.facts.is_none();
+        let labels = |manifest: &&Manifest| manifest.facts.as_ref().is_none_or(|facts| facts.labels == Texts::NotRead);
+        let gap = |what: &str, manifest: &Manifest| {
+            Gap(format!(
+                "a rule asks for {what}, and the listing does not have those of {}; take it anew with these policies",
+                manifest.digest
+            ))
+        };
+        let documents = there().find(document).filter(|_| depth.documents).map(|manifest| gap("artifact types or annotations", manifest));
+        let labels = there().find(labels).filter(|_| depth.labels).map(|manifest| gap("labels", manifest));
+        documents.into_iter().chain(labels).collect()
+    }
+
     /// The place in [`Self::tags`] of the tag of this name. Looks at every tag: for a question, not for a loop.
     pub fn find_tag(&self, name: &TagName) -> Option<u32> {
         self.tags.iter().position(|tag| tag.name == *name).map(index)
@@ -244,6 +260,7 @@ mod tests {
             references: References::None,
             untagged_since: None,
             left_behind_by: None,
+            facts: None,
         }
     }
 

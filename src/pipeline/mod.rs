@@ -19,14 +19,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::acr::{self, Client};
 use crate::clock::Clock;
-use crate::model::{Digest, Inventory, Listing, RepositoryName};
-use crate::policy::{Changes, Policy};
+use crate::model::{Depth, Digest, Inventory, Listing, RegistryName, RepositoryName};
+use crate::policy::{Action, Changes, Policy, Rule};
 use crate::state::{RunCounts, RunMode, RunOutcome, RunStart, State, StateError};
 
 use apply::{Application, Applied, Brakes};
 use evaluate::Question;
 use guard::{Circumstances, Judgement, PLAN_AGE_MAX, Shrunk};
-use inventory::{InventoryError, Look};
+use inventory::{InventoryError, Look, Wanted};
 use plan::{Audit, Decision, Plan, RepositoryPlan};
 use report::{Decided, DecidedRepository, SavedPlan};
 
@@ -104,7 +104,7 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
     }
     let names = names(client, acting).await?;
     let look = Look { client: client.clone(), state: state.clone(), now };
-    let inventory = inventory::take(&look, &names).await?;
+    let inventory = inventory::take(&look, &wanted(policies, client.registry(), names)).await?;
 
     let mut decision = decide(&inventory, policies, acting, now);
     if let Some(agreed) = agreed {
@@ -126,6 +126,7 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
     tell(&Told::Planned(&decision.decided(acting, &refusals)));
 
     let record = begin(run, policies_now, &decision.plan, now)?;
+    note_marks(run, &decision, now)?;
     let mut ended = Ended { refused: !refusals.is_empty(), incomplete: decision.incomplete(), applied: None };
     if let Some(approved) = approved.filter(|_| acting.is_enforced()) {
         let (client, state, clock) = (client.clone(), state.clone(), clock.clone());
@@ -153,6 +154,16 @@ pub async fn names(client: &Client, acting: &Policy) -> Result<Vec<RepositoryNam
     Ok(candidates.into_iter().filter(|name| acting.names(client.registry(), name)).collect())
 }
 
+/// The repositories of these names, each to be looked at as closely as any policy that names it asks.
+pub fn wanted(policies: &[Policy], registry: &RegistryName, names: impl IntoIterator<Item = RepositoryName>) -> Vec<Wanted> {
+    let of = |name| Wanted { depth: depth(policies.iter().filter(|policy| policy.names(registry, &name))), name };
+    names.into_iter().map(of).collect()
+}
+
+fn depth<'a>(policies: impl Iterator<Item = &'a Policy>) -> Depth {
+    policies.map(Policy::depth).fold(Depth::default(), Depth::or)
+}
+
 /// Everything decided about an inventory under one policy.
 pub struct Decisions<'a> {
     /// The repositories that the policy names, with their verdicts.
@@ -168,15 +179,19 @@ pub fn decide<'a>(inventory: &'a Inventory, policies: &'a [Policy], acting: &Pol
     for repository in inventory.repositories.iter().filter(|repository| acting.names(&inventory.registry, &repository.name)) {
         let naming: Vec<&Policy> = policies.iter().filter(|policy| policy.names(&inventory.registry, &repository.name)).collect();
         let Some(place) = naming.iter().position(|policy| policy.name == acting.name) else { continue };
+        let gaps = match &repository.listing {
+            Listing::Incomplete(gaps) => gaps.clone(),
+            Listing::Complete(contents) => contents.unread(depth(naming.iter().copied())),
+        };
         let (evaluation, decision) = match &repository.listing {
-            Listing::Incomplete(gaps) => (None, Decision::Nothing(gaps.clone())),
-            Listing::Complete(contents) => {
-                let (repository_locks, observed_since) = (repository.locks, repository.observed_since);
-                let question = Question { repository_locks, observed_since, contents, policies: &naming, acting: place, now };
+            Listing::Complete(contents) if gaps.is_empty() => {
+                let (repository_locks, observations) = (repository.locks, &repository.observations);
+                let question = Question { repository_locks, observations, contents, policies: &naming, acting: place, now };
                 let evaluation = evaluate::evaluate(&question);
                 let steps = plan::steps(contents, &evaluation, naming[place]);
                 (Some(evaluation), Decision::Steps(steps))
             }
+            Listing::Incomplete(_) | Listing::Complete(_) => (None, Decision::Nothing(gaps)),
         };
         plans.push(RepositoryPlan { name: repository.name.clone(), decision });
         repositories.push(DecidedRepository { repository, policies: naming, acting: place, evaluation });
@@ -193,7 +208,8 @@ impl<'a> Decisions<'a> {
                 return None;
             };
             let (policies, acting) = (decided.policies.as_slice(), decided.acting);
-            let audit = Audit { repository_locks: decided.repository.locks, contents, policies, acting, now };
+            let observations = &decided.repository.observations;
+            let audit = Audit { repository_locks: decided.repository.locks, observations, contents, policies, acting, now };
             Some((planned.name.clone(), plan::audit(&audit, steps)))
         });
         audited.filter(|(_, findings)| !findings.is_empty()).collect()
@@ -204,7 +220,7 @@ impl<'a> Decisions<'a> {
         let shrunk = self.repositories.iter().filter_map(|decided| {
             let Listing::Complete(contents) = &decided.repository.listing else { return None };
             let found = u32::try_from(contents.manifests().len()).unwrap_or(u32::MAX);
-            Some((decided.repository.name.clone(), Shrunk { expected: decided.repository.shrunk_from?, found }))
+            Some((decided.repository.name.clone(), Shrunk { expected: decided.repository.observations.shrunk_from?, found }))
         });
         shrunk.collect()
     }
@@ -260,6 +276,19 @@ fn begin(run: &Run<'_>, policies: Digest, plan: &Plan, at: Timestamp) -> Result<
         puts_in_force,
         at,
     })
+}
+
+/// Notes what rules with a waiting time condemn, whether the policy is enforced or not: the wait can pass while people read dry runs.
+/// An incomplete listing tells nothing, so what was noted of its repository stays as it is.
+fn note_marks(run: &Run<'_>, decisions: &Decisions<'_>, now: Timestamp) -> Result<(), StateError> {
+    let policy = &run.acting.name;
+    let waits = |rule: &Rule| matches!(&rule.action, Action::Delete(delete) if delete.condemned_for.is_some());
+    for DecidedRepository { repository, evaluation, .. } in &decisions.repositories {
+        let stands = || repository.observations.condemned.iter().any(|condemned| condemned.mark.policy == *policy);
+        let Some(evaluation) = evaluation.as_ref().filter(|_| run.acting.rules.iter().any(waits) || stands()) else { continue };
+        run.state.observe_condemned(run.client.registry(), &repository.name, policy, now, &evaluation.marks)?;
+    }
+    Ok(())
 }
 
 fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_>, applied: Option<&Applied>) -> (RunOutcome, RunCounts) {

@@ -2,6 +2,7 @@
 //! Knows names and tags, but neither YAML (see `config`) nor any registry.
 
 mod age;
+mod described;
 mod fingerprint;
 mod pattern;
 mod period;
@@ -16,9 +17,10 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use crate::model::{RegistryName, RepositoryName};
+use crate::model::{Depth, RegistryName, RepositoryName};
 
 pub use age::{Age, InvalidAge};
+pub use described::{END_OF_LIFE_KEY, KeyValue, LIFECYCLE_ARTIFACT_TYPE, end_of_life};
 pub use pattern::{InvalidPattern, Pattern, TagPattern};
 pub use period::{Period, PeriodNumber};
 pub use rule::{Action, Count, Delete, Grouping, Keep, KeepWhen, LockRule, LockTarget, OrderBy, Rule};
@@ -129,6 +131,16 @@ impl Policy {
             Mode::DryRun => false,
             Mode::Enforce => true,
         }
+    }
+
+    /// The rule at a place.
+    pub fn rule(&self, place: u16) -> Option<&Rule> {
+        self.rules.get(usize::from(place))
+    }
+
+    /// How closely its rules must see a repository.
+    pub fn depth(&self) -> Depth {
+        self.rules.iter().map(|rule| rule.action.selector().depth()).fold(Depth::default(), Depth::or)
     }
 
     /// Whether this policy names the repository.

@@ -70,6 +70,8 @@ pub struct Delete {
     pub newer_than: Option<Age>,
     /// Not the newest so many, counted over all that the selector chooses, whatever its age.
     pub except_last: Option<Count>,
+    /// Only what this rule has condemned in every run for longer than this.
+    pub condemned_for: Option<Age>,
     /// For manifests without a tag that no listing saw before: take the push time for the beginning of their age, although nobody
     /// knows since when they have been untagged.
     pub adopt_backlog: bool,
@@ -117,6 +119,8 @@ pub struct LockRule {
     pub change: LockChange,
     /// Where it writes them.
     pub on: LockTarget,
+    /// Whether what this rule closed is opened again once it no longer asks for it. Of lock rules only.
+    pub release: bool,
 }
 
 /// Where a lock rule writes.

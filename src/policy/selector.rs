@@ -1,9 +1,9 @@
 //! Selectors: which items a rule is about. Says what is asked for; whether an item fits is found by `evaluate`, and once more by the
 //! audit.
 
-use crate::model::Platform;
+use crate::model::{Depth, Platform};
 
-use super::{Pattern, Size, TagPattern};
+use super::{KeyValue, Pattern, Size, TagPattern};
 
 /// What a rule is about: items of a kind whose manifests fit every filter.
 #[derive(Debug, Clone)]
@@ -38,12 +38,25 @@ pub enum Filter {
     /// It takes more bytes than this. ACR's number: config and layers, shared layers counted each time; of an index the sum of its
     /// children.
     LargerThan(Size),
+    /// Its artifact type, or else the media type of its config, matches one of these globs.
+    ArtifactType(Vec<Pattern>),
+    /// Its document has one of these annotations.
+    Annotation(Vec<KeyValue>),
+    /// Its config has one of these labels. An index has those of the images below it.
+    Label(Vec<KeyValue>),
+    /// Its life is over, as its own annotation or that of a lifecycle referrer tells.
+    EndOfLife,
 }
 
 impl Selector {
     /// A selector without filters.
     pub const fn all(about: About) -> Self {
         Self { about, filters: Vec::new() }
+    }
+
+    /// How closely it must see a repository.
+    pub fn depth(&self) -> Depth {
+        self.filters.iter().map(Filter::depth).fold(Depth::default(), Depth::or)
     }
 
     /// Ordinary tags of this pattern, whatever their manifests.
@@ -53,12 +66,25 @@ impl Selector {
 }
 
 impl Filter {
+    /// How closely it must see a repository.
+    pub const fn depth(&self) -> Depth {
+        match self {
+            Self::MediaType(_) | Self::Platform(_) | Self::LargerThan(_) => Depth { documents: false, labels: false },
+            Self::ArtifactType(_) | Self::Annotation(_) | Self::EndOfLife => Depth { documents: true, labels: false },
+            Self::Label(_) => Depth { documents: true, labels: true },
+        }
+    }
+
     /// The key that it is written with.
     pub const fn key(&self) -> &'static str {
         match self {
             Self::MediaType(_) => "media_type",
             Self::Platform(_) => "platform",
             Self::LargerThan(_) => "larger_than",
+            Self::ArtifactType(_) => "artifact_type",
+            Self::Annotation(_) => "annotation",
+            Self::Label(_) => "label",
+            Self::EndOfLife => "end_of_life",
         }
     }
 }

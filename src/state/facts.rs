@@ -10,7 +10,7 @@ use crate::model::{Digest, References, Tie};
 use super::{State, StateError};
 
 /// How many digests are looked up or stored before others get a turn: some ten milliseconds of work.
-const PORTION: usize = 5_000;
+pub(super) const PORTION: usize = 5_000;
 /// The most facts that are kept; the oldest go first. At about 110 bytes each this is 440 MB, and above four million manifests
 /// that had to be read, reading a few again is the lesser evil.
 const FACTS_MAX: i64 = 4_000_000;

@@ -2,9 +2,11 @@
 //! Knows neither registries nor policies nor the time: whatever it holds was handed in.
 
 mod changes;
+mod descriptions;
 mod error;
 mod facts;
 mod journal;
+mod marks;
 mod observations;
 mod run;
 mod schema;
@@ -23,8 +25,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 use crate::model::{RegistryName, RepositoryName};
 
 pub use changes::{Approval, leave_approval};
+pub use descriptions::Description;
 pub use error::StateError;
 pub use journal::{Intent, IntentId, JournalEntry, JournalFilter, OpenIntent, Outcome, Verb};
+pub use marks::Relocked;
 pub use observations::Listings;
 pub use run::{RunCounts, RunId, RunMode, RunOutcome, RunRecord, RunStart};
 

@@ -130,6 +130,55 @@ pub(super) const STEPS: &[&str] = &[
     ALTER TABLE repository ADD COLUMN believed INTEGER;
     ALTER TABLE repository ADD COLUMN seen INTEGER;
 ",
+    "
+    -- What a manifest's document says for selectors, and what a config blob does; read when a policy asks, true for ever. The
+    -- row's number is its age.
+    CREATE TABLE description (
+        id            INTEGER PRIMARY KEY,
+        digest        BLOB NOT NULL UNIQUE,
+        artifact_type TEXT,
+        config        BLOB,
+        config_bytes  INTEGER,
+        annotations   BLOB,
+        unreadable    TEXT
+    );
+    CREATE TABLE image_label (
+        id         INTEGER PRIMARY KEY,
+        config     BLOB NOT NULL UNIQUE,
+        labels     BLOB,
+        unreadable TEXT
+    );
+
+    -- Rules by number: their names would be most of the two tables below.
+    CREATE TABLE rule (
+        id     INTEGER PRIMARY KEY,
+        policy TEXT NOT NULL,
+        name   TEXT NOT NULL,
+        UNIQUE (policy, name)
+    );
+
+    -- What rules with a waiting time condemned in every run since; the empty tag is the manifest itself.
+    CREATE TABLE condemned (
+        repository INTEGER NOT NULL REFERENCES repository,
+        rule       INTEGER NOT NULL REFERENCES rule,
+        digest     BLOB NOT NULL,
+        tag        TEXT NOT NULL,
+        since      INTEGER NOT NULL,
+        PRIMARY KEY (repository, rule, digest, tag)
+    ) WITHOUT ROWID;
+
+    -- Locks that rules closed: which attributes, and what the item was like after the newest change of ours. Bits: 1 delete,
+    -- 2 write, 4 read, 8 list; in `closed` those that were closed, in `left_open` those that were open afterwards.
+    CREATE TABLE own_lock (
+        repository INTEGER NOT NULL REFERENCES repository,
+        digest     BLOB NOT NULL,
+        tag        TEXT NOT NULL,
+        rule       INTEGER NOT NULL REFERENCES rule,
+        closed     INTEGER NOT NULL,
+        left_open  INTEGER NOT NULL,
+        PRIMARY KEY (repository, digest, tag, rule)
+    ) WITHOUT ROWID;
+",
 ];
 
 /// What the file says of itself.

@@ -3,9 +3,9 @@
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use retaind::model::{Digest, Locks, Manifest, MediaType, References, Tag, TagName};
+use retaind::model::{Digest, LockChange, Locks, Manifest, Mark, MediaType, OwnLock, References, Tag, TagName};
 use retaind::pipeline::evaluate::evaluate;
-use retaind::pipeline::plan::{Cause, DeleteStep, ExpectedTag, Steps, UntagStep, audit, steps};
+use retaind::pipeline::plan::{Cause, DeleteStep, ExpectedTag, LockStep, Steps, UntagStep, audit, steps};
 use retaind::policy::{
     About, Action, Count, Delete, Filter, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OrderBy, Pattern, Period,
     Rule, Selector,
@@ -33,15 +33,24 @@ fn world() -> World {
         references,
         untagged_since: None,
         left_behind_by: None,
+        facts: None,
     };
     let tag = |name: &str, digest| Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at, locks: Locks::OPEN };
     let older_than = Some("30d".parse().expect("an age"));
-    let delete =
-        Delete { selector: Selector::tags(glob(&["old-*"], &[])), older_than, newer_than: None, except_last: None, adopt_backlog: false };
+    let delete = Delete {
+        selector: Selector::tags(glob(&["old-*"], &[])),
+        older_than,
+        newer_than: None,
+        except_last: None,
+        condemned_for: None,
+        adopt_backlog: false,
+    };
     let rules = vec![Rule { name: "old".into(), action: Action::Delete(delete) }];
     World {
         repository_locks: Locks::OPEN,
         observed_since: None,
+        condemned: Vec::new(),
+        own_locks: Vec::new(),
         manifests: vec![
             manifest(IMAGE, MediaType::OciManifest, References::None),
             manifest(INDEX, MediaType::OciIndex, References::new(vec![CHILD], None)),
@@ -63,6 +72,12 @@ impl World {
 
     fn tag_mut(&mut self, name: &str) -> &mut Tag {
         self.tags.iter_mut().find(|tag| tag.name.as_str() == name).expect("a listed tag")
+    }
+
+    /// Fails the test unless the audit finds exactly this.
+    fn expect(&self, steps: &Steps, expected: &[&str]) {
+        let found = self.ask(&self.contents(), |_, against| audit(against, steps));
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
     }
 
     fn plan(&self) -> Steps {
@@ -212,7 +227,7 @@ fn an_order_that_leaves_holes_is_found() {
 fn what_rules_of_any_policy_protect_is_found() {
     let steps = world().plan();
     let chosen = || Selector::tags(glob(&["*-image"], &[]));
-    let lock = LockRule { selector: chosen(), change: Default::default(), on: LockTarget::Tag };
+    let lock = LockRule { selector: chosen(), change: Default::default(), on: LockTarget::Tag, release: false };
     for action in [Action::Keep(Keep::always(chosen())), Action::Lock(lock)] {
         let mut world = world();
         let rules = vec![Rule { name: "protected".into(), action }];
@@ -301,7 +316,14 @@ fn an_orphan_that_only_other_rules_choose_is_found() {
     let mut world = world();
     world.tag_mut(&format!("sha256-{}.sig", IMAGE.hex())).name = TagName::parse(&format!("sha256-{}.sig", "1".repeat(64))).expect("a tag");
     let older_than = Some("30d".parse().expect("an age"));
-    let delete = |about| Delete { selector: Selector::all(about), older_than, newer_than: None, except_last: None, adopt_backlog: false };
+    let delete = |about| Delete {
+        selector: Selector::all(about),
+        older_than,
+        newer_than: None,
+        except_last: None,
+        condemned_for: None,
+        adopt_backlog: false,
+    };
     let rule = |about| Rule { name: "bare".into(), action: Action::Delete(delete(about)) };
     world.policies[0].rules.push(rule(About::Orphaned));
     let steps = world.plan();
@@ -311,4 +333,39 @@ fn an_orphan_that_only_other_rules_choose_is_found() {
     world.policies[0].rules[1] = rule(About::Orphaned);
     world.policies[0].rules.push(Rule { name: "keep".into(), action: Action::Keep(Keep::always(Selector::all(About::Orphaned))) });
     assert_eq!(broken(&world, &steps), ["S17"]);
+}
+
+/// A lock is opened only where an unlock rule asks for it or a rule lets go of its own, and never against a lock rule.
+#[test]
+fn locks_that_no_rule_may_open_are_found() {
+    let change = LockChange { can_delete: Some(true), ..LockChange::default() };
+    let closed = Locks { can_delete: false, ..Locks::OPEN };
+    let mut world = world();
+    world.tag_mut("old-image").locks = closed;
+    let tag = world.tag_mut("old-image").name.clone();
+    let step = LockStep { digest: IMAGE, tag: Some(tag.clone()), from: closed, change, closed_by: Vec::new(), cause: Cause::LeftBehind };
+    let steps = Steps { locks: vec![step.clone()], ..Steps::default() };
+    world.expect(&steps, &["S2: tag old-image is opened, and no rule says so"]);
+
+    let lock = |change, release| LockRule { selector: Selector::tags(glob(&["old-*"], &[])), change, on: LockTarget::Tag, release };
+    let mut unlocked = world.clone();
+    unlocked.policies[0].rules.push(Rule { name: "open".into(), action: Action::Unlock(lock(change, false)) });
+    unlocked.expect(&steps, &[]);
+    let close = LockChange { can_delete: Some(false), ..LockChange::default() };
+    let rules = vec![Rule { name: "hold".into(), action: Action::Lock(lock(close, false)) }];
+    unlocked.policies.push(policy(1, Mode::DryRun, rules, Limits { keep_at_least: 0, ..Limits::default() }));
+    unlocked.expect(&steps, &["S17: tag old-image is opened, and a lock rule chooses it"]);
+    let elsewhere = Steps { locks: vec![LockStep { from: Locks::OPEN, ..step }], ..Steps::default() };
+    unlocked.policies.pop();
+    unlocked.expect(&elsewhere, &["S5: tag old-image is not listed with the lock that the plan expects"]);
+
+    let selector = Selector::tags(glob(&["none"], &[]));
+    let rule = LockRule { selector, ..lock(close, true) };
+    world.policies[0].rules.push(Rule { name: "own".into(), action: Action::Lock(rule) });
+    world.expect(&steps, &["S2: tag old-image is opened, and no rule says so"]);
+    let mark = Mark { policy: world.policies[0].name.clone(), rule: "own".into(), digest: IMAGE, tag: Some(tag) };
+    world.own_locks = vec![OwnLock { mark, closed: close, left: closed }];
+    world.expect(&steps, &[]);
+    world.own_locks[0].left.can_read = false;
+    world.expect(&steps, &["S2: tag old-image is opened, and no rule says so"]);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use jiff::SignedDuration;
-use retaind::model::{Digest, Locks, Manifest, MediaType, References, Tag, TagName};
+use retaind::model::{Condemned, Digest, Locks, Manifest, Mark, MediaType, References, Tag, TagName};
 use retaind::pipeline::evaluate::{Evaluation, evaluate};
 use retaind::pipeline::plan::{Steps, audit, steps};
 use retaind::policy::{Action, Images, KeepWhen, Rule};
@@ -177,12 +177,79 @@ fn a_kept_index_over_some_never_adds_a_loss() {
             references: References::new(children.clone(), None),
             untagged_since: None,
             left_behind_by: None,
+            facts: None,
         });
         let locks = Locks { can_delete: false, ..Locks::OPEN };
         with_index.tags.push(Tag { name: TagName::parse("parent").expect("a tag"), digest: NEW, updated_at, locks });
         let (before, after) = (losses(world), losses(&with_index));
         say(!children.iter().any(|child| after.manifests.contains(child)), || format!("a child goes:\n{with_index}"))?;
         say(after.manifests.is_subset(&before.manifests), || format!("adds {:?}:\n{with_index}", added(&before, &after)))
+    });
+}
+
+/// Marks of the acting policy's rules on some of the items, from any time.
+fn marked(world: &mut World, rng: &mut Rng) {
+    let (policy, now) = (world.acting().clone(), world.now);
+    for rule in &policy.rules {
+        let manifests = world.manifests.iter().map(|manifest| (manifest.digest, None));
+        let tags = world.tags.iter().map(|tag| (tag.digest, Some(tag.name.clone())));
+        for (digest, tag) in manifests.chain(tags) {
+            if rng.bool() {
+                continue;
+            }
+            let since = now - SignedDuration::from_hours(rng.i64(-1..2_000));
+            world.condemned.push(Condemned { mark: Mark { policy: policy.name.clone(), rule: rule.name.clone(), digest, tag }, since });
+        }
+    }
+    world.condemned.sort_unstable();
+}
+
+#[test]
+fn a_waiting_time_never_adds_a_loss() {
+    for_many_worlds_in(Language::Whole, |world, mut rng| {
+        let mut waiting = world.clone();
+        marked(&mut waiting, &mut rng);
+        let acting = waiting.acting;
+        for rule in &mut waiting.policies[acting].rules {
+            if let Action::Delete(delete) = &mut rule.action {
+                delete.condemned_for = rng.bool().then(|| "72h".parse().expect("an age"));
+            }
+        }
+        let added = added(&losses(world), &losses(&waiting));
+        say(added.is_empty(), || format!("adds {added:?}:\n{waiting}"))?;
+        let steps = planned(&waiting);
+        let findings = waiting.ask(&waiting.contents(), |_, against| audit(against, &steps));
+        say(findings.is_empty(), || format!("{findings:?}\n{waiting}"))
+    });
+}
+
+#[test]
+fn with_a_waiting_time_nothing_goes_at_first_sight_and_what_waited_goes() {
+    for_many_worlds_in(Language::Whole, |world, _| {
+        let mut waiting = world.clone();
+        waiting.manifests.iter_mut().for_each(|manifest| manifest.left_behind_by = None);
+        let before = losses(&waiting);
+        let acting = waiting.acting;
+        for rule in &mut waiting.policies[acting].rules {
+            if let Action::Delete(delete) = &mut rule.action {
+                delete.condemned_for = Some("1h".parse().expect("an age"));
+            }
+        }
+        let at_first = losses(&waiting);
+        say(at_first.manifests.is_empty() && at_first.tags.is_empty(), || format!("{at_first:?} at first sight:\n{waiting}"))?;
+        // Marked by a run of today, and asked again in two hours: ages that are no longer young make the losses grow, never shrink.
+        let marks = evaluated(&waiting).marks;
+        waiting.condemned = marks.into_iter().map(|mark| Condemned { mark, since: waiting.now }).collect();
+        waiting.now += SignedDuration::from_hours(2);
+        let mut unmarked = waiting.clone();
+        for rule in &mut unmarked.policies[acting].rules {
+            if let Action::Delete(delete) = &mut rule.action {
+                delete.condemned_for = None;
+            }
+        }
+        let (later, without) = (losses(&waiting), losses(&unmarked));
+        let missing: Vec<_> = before.tags.intersection(&without.tags).filter(|tag| !later.tags.contains(tag)).collect();
+        say(missing.is_empty(), || format!("{missing:?} waited and stays:\n{waiting}"))
     });
 }
 

@@ -11,6 +11,7 @@ mod daemon;
 mod emulator;
 mod estate;
 mod examples;
+mod facts;
 mod hostile;
 mod laws;
 mod leash;

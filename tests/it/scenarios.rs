@@ -26,6 +26,7 @@
 //! | `state` | what is in the registry now |
 //! | `wait 7d` | time goes by |
 //! | `move REPOSITORY:TAG to NAME` | somebody pushes the tag to another image |
+//! | `lock REPOSITORY:TAG delete,read` | somebody closes these attributes of the tag and opens the others; `nothing` opens all |
 //! | `spoil REPOSITORY@NAME for N reads` | its document is answered with other bytes |
 //! | `hide the time of REPOSITORY@NAME` | the registry no longer tells when it was pushed |
 //!
@@ -43,7 +44,7 @@ use bytes::Bytes;
 use expect_test::expect_file;
 use http::{HeaderMap, Method, StatusCode};
 use retaind::acr::{Body, Transport, TransportError};
-use retaind::emulator::{Emulator, Failure, Fault, Response};
+use retaind::emulator::{Emulator, Failure, Fault, Locks, Response};
 use retaind::pipeline::report::Detail;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -93,6 +94,10 @@ scenarios! {
     oldest_first
     oldest_first_within_a_share
     locking_and_unlocking
+    releasing_locks
+    what_documents_say
+    end_of_life
+    condemned_for_three_days
     ghosts
     unreadable_manifests
     truncated_tags
@@ -243,6 +248,7 @@ impl Player {
                 self.stage().emulator.move_tag(repository, tag, self.digest(repository, name)).expect("a tag and an image");
                 String::new()
             }
+            "lock" => self.lock(rest),
             "spoil" => self.spoil(rest),
             "hide" => {
                 let (repository, name) = rest.trim_start_matches("the time of ").split_once('@').expect("REPOSITORY@NAME");
@@ -311,6 +317,15 @@ impl Player {
             printed.push(said);
         }
         printed.join("\n")
+    }
+
+    fn lock(&self, rest: &str) -> String {
+        let (tag, closed) = rest.split_once(' ').expect("lock REPOSITORY:TAG ATTRIBUTES");
+        let (repository, tag) = tag.split_once(':').expect("REPOSITORY:TAG");
+        let open = |attribute: &str| !closed.split(',').any(|word| word == attribute);
+        let locks = Locks { delete: open("delete"), write: open("write"), read: open("read"), list: open("list") };
+        self.stage().emulator.lock_tag(repository, tag, locks).expect("a tag");
+        String::new()
     }
 
     fn spoil(&self, rest: &str) -> String {

@@ -214,7 +214,8 @@ impl Stage {
     pub(crate) async fn plan(&self, policy: &str, state: State, detail: Detail) -> Result<Planned, RunError> {
         let (acting, client, now) = (self.policy(policy), self.client(), self.hands.now());
         let names = pipeline::names(&client, acting).await?;
-        let inventory = inventory::take(&Look { client: client.clone(), state, now }, &names).await?;
+        let inventory =
+            inventory::take(&Look { client: client.clone(), state, now }, &pipeline::wanted(&self.policies, &contoso(), names)).await?;
         let decisions = pipeline::decide(&inventory, &self.policies, acting, now);
         let findings = decisions.findings(now);
         assert!(findings.is_empty(), "the audit finds: {findings:?}");
@@ -240,21 +241,23 @@ impl Stage {
     pub(crate) async fn inventory(&self, policy: &str, state: State) -> Inventory {
         let (client, now) = (self.client(), self.hands.now());
         let names = pipeline::names(&client, self.policy(policy)).await.unwrap_or_else(|error| panic!("{error}"));
-        inventory::take(&Look { client, state, now }, &names).await.unwrap_or_else(|error| panic!("{error}"))
+        inventory::take(&Look { client, state, now }, &pipeline::wanted(&self.policies, &contoso(), names))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Explains as `retaind explain` does, for one policy.
     pub(crate) async fn explain(&self, policy: &str, repository: &str, version: &str, state: State) -> String {
         let (acting, client, now) = (self.policy(policy), self.client(), self.hands.now());
         let name = RepositoryName::parse(repository).expect("a repository");
-        let inventory = inventory::take(&Look { client, state, now }, std::slice::from_ref(&name)).await;
+        let inventory = inventory::take(&Look { client, state, now }, &pipeline::wanted(&self.policies, &contoso(), [name])).await;
         let inventory = inventory.unwrap_or_else(|error| panic!("{error}"));
         let decisions = pipeline::decide(&inventory, &self.policies, acting, now);
         let Some(decided) = decisions.repositories.first() else { return format!("policy {policy} does not name {repository}\n") };
         let DecidedRepository { repository: listed, policies, acting, evaluation } = decided;
         match (&listed.listing, evaluation) {
             (Listing::Complete(contents), Some(evaluation)) => {
-                let context = Context { contents, policies, acting: *acting, observed_since: listed.observed_since, now };
+                let context = Context { contents, policies, acting: *acting, observations: &listed.observations, now };
                 report::explain(&context, repository, evaluation, place(contents, version))
             }
             (Listing::Incomplete(gaps), _) => {

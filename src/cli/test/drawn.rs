@@ -12,7 +12,9 @@ use crate::acr::{Body, Budget, Client, ClientOptions, Credential, Delivery, Endp
 use crate::clock::Clock;
 use crate::emulator::{Emulator, Options, Seed, SeedError};
 use crate::model::{Inventory, RegistryName};
+use crate::pipeline;
 use crate::pipeline::inventory::{self, Look};
+use crate::policy::Policy;
 use crate::state::State;
 
 use super::super::Failure;
@@ -40,8 +42,8 @@ where
     }
 }
 
-/// Draws a registry of that name as it is at that time, and lists it.
-pub(super) async fn draw(drawing: &str, registry: &RegistryName, now: Timestamp) -> Result<Drawn, NotDrawn> {
+/// Draws a registry of that name as it is at that time, and lists it as closely as the policies ask.
+pub(super) async fn draw(drawing: &str, registry: &RegistryName, policies: &[Policy], now: Timestamp) -> Result<Drawn, NotDrawn> {
     let options = Options { require_auth: false, anonymous_pull: true, ..Options::default() };
     let emulator = Emulator::new(options, Arc::new(move || now));
     let seed = emulator.seed(drawing).map_err(NotDrawn::Drawing)?;
@@ -57,12 +59,12 @@ pub(super) async fn draw(drawing: &str, registry: &RegistryName, now: Timestamp)
         jitter_seed: 0,
     });
     let state = State::in_memory()?;
-    let names = inventory::catalog(&client).await?;
+    let wanted = pipeline::wanted(policies, registry, inventory::catalog(&client).await?);
     // Looked at long ago, so that what is drawn untagged has been so since its push; twice, so that a drawn ghost is known to be one.
     for now in [Timestamp::UNIX_EPOCH, Timestamp::constant(1, 0)] {
-        inventory::take(&Look { client: client.clone(), state: state.clone(), now }, &names).await?;
+        inventory::take(&Look { client: client.clone(), state: state.clone(), now }, &wanted).await?;
     }
-    let inventory = inventory::take(&Look { client, state, now }, &names).await?;
+    let inventory = inventory::take(&Look { client, state, now }, &wanted).await?;
     Ok(Drawn { inventory, seed })
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn play<'a>(configuration: &Configuration, file: &'a TestFile, 
         let hint = "leave the line out, and write `now` beside `registry`";
         return Err(wrong(file.source.complain(&case.drawing_mark, "the drawing says what time it is", Some(hint))));
     }
-    let drawn = draw(&case.drawing, registry, case.now).await.map_err(|error| match error {
+    let drawn = draw(&case.drawing, registry, &configuration.policies, case.now).await.map_err(|error| match error {
         NotDrawn::Drawing(error) => wrong(file.drawing_problem(case, error.line, &error.message)),
         NotDrawn::Failure(failure) => NotPlayed::Failure(failure),
     })?;
@@ -150,8 +150,13 @@ fn judged(
     steps: Option<&Steps>,
     item: Item,
 ) -> Got {
-    let observed_since = decided.repository.observed_since;
-    let context = Context { contents, policies: &decided.policies, acting: decided.acting, observed_since, now: decisions.plan.now };
+    let context = Context {
+        contents,
+        policies: &decided.policies,
+        acting: decided.acting,
+        observations: &decided.repository.observations,
+        now: decisions.plan.now,
+    };
     let (manifest, tag) = match item {
         Item::Manifest(manifest) => (manifest, None),
         Item::Tag(tag) => (contents.owner_of(tag), Some(tag)),

@@ -245,7 +245,8 @@ fn delete(context: &mut Context<'_>, object: &Object) -> Option<Delete> {
         context.report(item, complaint.hint("write a longer `newer_than` or a shorter `older_than`"));
     }
     let adopt_backlog = object.bool("adopt_backlog").unwrap_or_default();
-    Some(Delete { selector: selector?, older_than, newer_than, except_last, adopt_backlog })
+    let condemned_for = object.age("condemned_for");
+    Some(Delete { selector: selector?, older_than, newer_than, except_last, condemned_for, adopt_backlog })
 }
 
 fn images(object: &Object, key: &str) -> Option<Images> {
@@ -312,7 +313,8 @@ fn lock_rule(context: &mut Context<'_>, object: &Object) -> Option<LockRule> {
         can_read: object.bool("can_read"),
         can_list: object.bool("can_list"),
     };
-    Some(LockRule { selector: selector(context, object)?, change, on })
+    let release = object.bool("release").unwrap_or_default();
+    Some(LockRule { selector: selector(context, object)?, change, on, release })
 }
 
 fn limits(context: &mut Context<'_>, object: &Object) -> Limits {

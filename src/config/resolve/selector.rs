@@ -6,7 +6,7 @@ use crate::config::item::{Item, Object};
 use crate::config::problem::Complaint;
 use crate::config::scalar::split_hint;
 use crate::model::Platform;
-use crate::policy::{About, Filter, InvalidPattern, Pattern, Selector, TagPattern};
+use crate::policy::{About, Filter, InvalidPattern, KeyValue, Pattern, Selector, TagPattern};
 
 /// Most regular expressions of a file: each may take a megabyte when it is compiled.
 const REGEXES_MAX: usize = 500;
@@ -37,6 +37,19 @@ fn filters(context: &mut Context<'_>, object: &Object) -> Vec<Filter> {
     if object.get("platform").is_some() {
         let read = |text: &str| text.parse::<Platform>().map_err(|error| split_hint(&error.to_string()));
         filters.push(Filter::Platform(patterns(context, object.items("platform"), read)));
+    }
+    if object.get("artifact_type").is_some() {
+        filters.push(Filter::ArtifactType(patterns(context, object.items("artifact_type"), media_type_glob)));
+    }
+    let key_value = |text: &str| KeyValue::parse(text).map_err(|error| split_hint(&error.to_string()));
+    if object.get("annotation").is_some() {
+        filters.push(Filter::Annotation(patterns(context, object.items("annotation"), key_value)));
+    }
+    if object.get("label").is_some() {
+        filters.push(Filter::Label(patterns(context, object.items("label"), key_value)));
+    }
+    if object.bool("end_of_life") == Some(true) {
+        filters.push(Filter::EndOfLife);
     }
     filters.extend(object.size("larger_than").map(Filter::LargerThan));
     filters

@@ -132,11 +132,7 @@ pub(super) const HABITS: &[(&str, &str)] = &[
 ];
 
 /// Keys and words that are planned, with the object or key they belong to: they are answered with "not supported yet".
-pub(super) const NOT_YET: &[(&str, &[&str])] = &[
-    ("keep", &["artifact_type", "annotation", "label", "end_of_life"]),
-    ("delete", &["condemned_for", "artifact_type", "annotation", "label", "end_of_life"]),
-    ("rule", &["archive"]),
-];
+pub(super) const NOT_YET: &[(&str, &[&str])] = &[("rule", &["archive"])];
 
 /// Whether the key or word is planned for the object.
 pub(super) fn is_planned(shape: &str, word: &str) -> bool {

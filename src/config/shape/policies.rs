@@ -18,6 +18,7 @@ static REGEX: Format = Format { name: "regular expression", pattern: None };
 static RANGE: Format = Format { name: "version range", pattern: None };
 static MEDIA_TYPE: Format = Format { name: "glob", pattern: Some("^[^!\\s][^\\s]*$") };
 static PLATFORM: Format = Format { name: "platform", pattern: Some("^[a-z0-9._-]+/[a-z0-9._-]+(/[a-z0-9._-]+)?$") };
+static KEY_VALUE: Format = Format { name: "key or key=value", pattern: Some("^[^=\\s][^=]*(=.+)?$") };
 static EXCEPTION: Format = Format { name: "pattern", pattern: None };
 static GROUP: Format = Format { name: "`major`, `minor` or capture name", pattern: Some("^[A-Za-z_][A-Za-z0-9_]*$") };
 static CRON: Format = Format {
@@ -250,14 +251,55 @@ const FILTER_LARGER_THAN: Key = Key {
     doc: "Filter: the image is larger, by the size the registry lists (shared layers counted each time, an index the sum of its children).",
     example: "2GB",
 };
+const FILTER_ARTIFACT_TYPE: Key = Key {
+    name: "artifact_type",
+    kind: Kind::Texts(&MEDIA_TYPE),
+    presence: Optional,
+    doc: "Filter: the artifact type of the manifest, or else the media type of its config, matches any of these globs. Every manifest's document is read for it, once.",
+    example: "application/vnd.cncf.helm.config.v1+json",
+};
+const FILTER_ANNOTATION: Key = Key {
+    name: "annotation",
+    kind: Kind::Texts(&KEY_VALUE),
+    presence: Optional,
+    doc: "Filter: the manifest's document has any of these annotations: a key, or `key=glob` on the whole value, in which `*` stops at `/`. Every manifest's document is read for it, once.",
+    example: "[org.example.temporary, \"org.example.team=web-*\"]",
+};
+const FILTER_LABEL: Key = Key {
+    name: "label",
+    kind: Kind::Texts(&KEY_VALUE),
+    presence: Optional,
+    doc: "Filter: the image has any of these labels, written like annotations. An index fits when all images below it that have labels do. Every image's config is read for it, once.",
+    example: "org.example.temporary",
+};
+const FILTER_END_OF_LIFE: Key = Key {
+    name: "end_of_life",
+    kind: Kind::Only(true),
+    presence: Optional,
+    doc: "Filter: the end of its life has passed, by the annotation `vnd.microsoft.artifact.lifecycle.end-of-life.date` on the manifest or on referrers of the type `application/vnd.microsoft.artifact.lifecycle`; of several dates the latest, of a date its whole day in UTC. Every manifest's document is read for it, once.",
+    example: "true",
+};
 /// Everything that a keep or delete rule can choose by: what it is about, then the filters.
 macro_rules! keys_to_select_by {
     ($($key:expr),* $(,)?) => {
-        &[SELECT_TAGS, SELECT_UNTAGGED, SELECT_ORPHANED, FILTER_MEDIA_TYPE, FILTER_PLATFORM, FILTER_LARGER_THAN, $($key),*]
+        &[
+            SELECT_TAGS,
+            SELECT_UNTAGGED,
+            SELECT_ORPHANED,
+            FILTER_MEDIA_TYPE,
+            FILTER_PLATFORM,
+            FILTER_LARGER_THAN,
+            FILTER_ARTIFACT_TYPE,
+            FILTER_ANNOTATION,
+            FILTER_LABEL,
+            FILTER_END_OF_LIFE,
+            $($key),*
+        ]
     };
 }
 /// The names of those keys; at least one is written.
-const SELECTED_BY: &[&str] = &["tags", "untagged", "orphaned", "media_type", "platform", "larger_than"];
+const SELECTED_BY: &[&str] =
+    &["tags", "untagged", "orphaned", "media_type", "platform", "larger_than", "artifact_type", "annotation", "label", "end_of_life"];
 /// What a rule is about; without any of these it is about every image that fits its filters.
 const ABOUT: &[&str] = &["tags", "untagged", "orphaned"];
 const PER: Key = Key {
@@ -339,6 +381,13 @@ static DELETE: Shape = Shape {
         PER,
         ORDER_BY,
         Key {
+            name: "condemned_for",
+            kind: Kind::Age,
+            presence: Optional,
+            doc: "Condition: this rule has condemned it in every run for longer than this; never at first sight. Dry runs count.",
+            example: "3d",
+        },
+        Key {
             name: "adopt_backlog",
             kind: Kind::Bool,
             presence: Default("false"),
@@ -348,7 +397,7 @@ static DELETE: Shape = Shape {
     ],
     one_of: &[],
     at_most_one: ABOUT,
-    any_of: &[SELECTED_BY, &["older_than", "except_last"]],
+    any_of: &[SELECTED_BY, &["older_than", "except_last", "end_of_life"]],
     needs: &[("per", &["except_last"]), ("order_by", &["except_last"]), ("adopt_backlog", &["untagged", "orphaned"])],
 };
 
@@ -361,6 +410,14 @@ const ON: Key = Key {
     example: "both",
 };
 
+const RELEASE: Key = Key {
+    name: "release",
+    kind: Kind::Bool,
+    presence: Default("false"),
+    doc: "Opens again what this rule itself closed once it no longer asks for it, unless somebody changed the lock in between.",
+    example: "true",
+};
+
 static LOCK: Shape = Shape {
     name: "lock",
     doc: "Sets lock attributes to false.",
@@ -371,6 +428,7 @@ static LOCK: Shape = Shape {
         Key { name: "can_read", kind: Kind::Only(false), presence: Optional, doc: "Forbids pulling.", example: "false" },
         Key { name: "can_list", kind: Kind::Only(false), presence: Optional, doc: "Hides it from listings.", example: "false" },
         ON,
+        RELEASE,
     ],
     one_of: &[],
     at_most_one: &[],

@@ -131,21 +131,15 @@ policies:
                = at policies[0].rules[0].delete.olderThan
                = hint: did you mean `older_than`?
 
-            ci.yaml:12:51: error: `condemned_for` is not supported yet in `delete`
-               |
-            12 | … { untagged: true, olderThan: 30d, condemned_for: 1d, whatever: 1 }
-               |                                     ^^^^^^^^^^^^^
-               = at policies[0].rules[0].delete.condemned_for
-               = hint: leave it out: rules are never applied by half
-
             ci.yaml:12:70: error: `delete` has no key `whatever`
                |
             12 | …olderThan: 30d, condemned_for: 1d, whatever: 1 }
                |                                     ^^^^^^^^
                = at policies[0].rules[0].delete.whatever
                = hint: its keys are `tags`, `untagged`, `orphaned`, `media_type`,
-                       `platform`, `larger_than`, `older_than`, `newer_than`, `except_last`,
-                       `per`, `order_by` and `adopt_backlog`
+                       `platform`, `larger_than`, `artifact_type`, `annotation`, `label`,
+                       `end_of_life`, `older_than`, `newer_than`, `except_last`, `per`,
+                       `order_by`, `condemned_for` and `adopt_backlog`
 
             ci.yaml:13:9: error: `archive` is not supported yet in `rule`
                |
@@ -212,7 +206,7 @@ fn actions_choose_exactly_one_thing_and_say_when() {
               = at policies[0].rules[2].delete
               = hint: write `older_than: 30d` or `except_last: 10`, or both
 
-            ci.yaml:10:20: error: `delete` needs at least one of `tags`, `untagged`, `orphaned`, `media_type`, `platform` or `larger_than`
+            ci.yaml:10:20: error: `delete` needs at least one of `tags`, `untagged`, `orphaned`, `media_type`, `platform`, `larger_than`, `artifact_type`, `annotation`, `label` or `end_of_life`
                |
             10 |       - { name: d, delete: { older_than: 1d } }
                |                    ^^^^^^
@@ -277,8 +271,9 @@ fn actions_choose_exactly_one_thing_and_say_when() {
                |                        ^
                = at policies[0].rules[11].keep
                = hint: its keys are `tags`, `untagged`, `orphaned`, `media_type`,
-                       `platform`, `larger_than`, `last`, `per`, `order_by`, `newer_than`,
-                       `daily`, `weekly`, `monthly`, `yearly` and `all_tags`
+                       `platform`, `larger_than`, `artifact_type`, `annotation`, `label`,
+                       `end_of_life`, `last`, `per`, `order_by`, `newer_than`, `daily`,
+                       `weekly`, `monthly`, `yearly` and `all_tags`
 
             ci.yaml:19:28: error: `delete` needs keys and values, found the text `30d`
                |
@@ -286,8 +281,9 @@ fn actions_choose_exactly_one_thing_and_say_when() {
                |                            ^^^
                = at policies[0].rules[12].delete
                = hint: its keys are `tags`, `untagged`, `orphaned`, `media_type`,
-                       `platform`, `larger_than`, `older_than`, `newer_than`, `except_last`,
-                       `per`, `order_by` and `adopt_backlog`
+                       `platform`, `larger_than`, `artifact_type`, `annotation`, `label`,
+                       `end_of_life`, `older_than`, `newer_than`, `except_last`, `per`,
+                       `order_by`, `condemned_for` and `adopt_backlog`
 
             13 problems in 1 file
         "#]],

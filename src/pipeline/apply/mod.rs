@@ -52,12 +52,13 @@ pub struct Application {
 /// Carries the plan out and says what became of every step. A step that fails stops no other that does not depend on it.
 pub async fn apply(application: &Application, approved: &ApprovedPlan) -> Applied {
     let repositories = approved.plan().steps().filter(|(_, steps)| !steps.is_empty());
-    let work = repositories.map(|(name, steps)| repository(application, name, steps));
+    let policy = &*approved.plan().policy;
+    let work = repositories.map(|(name, steps)| repository(application, policy, name, steps));
     Applied { repositories: stream::iter(work).buffered(REPOSITORIES_IN_FLIGHT_MAX).collect().await }
 }
 
-async fn repository(application: &Application, name: &RepositoryName, steps: &Steps) -> AppliedRepository {
-    let worker = Worker::new(application, name, steps);
+async fn repository(application: &Application, policy: &str, name: &RepositoryName, steps: &Steps) -> AppliedRepository {
+    let worker = Worker::new(application, policy, name, steps);
     let mut reports = Vec::new();
     for step in &steps.locks {
         reports.push(worker.lock(step).await);
@@ -67,7 +68,7 @@ async fn repository(application: &Application, name: &RepositoryName, steps: &St
         let work = stream::iter(portion).map(|step| worker.untag(step));
         reports.extend(work.buffered(DELETES_IN_FLIGHT_MAX).collect::<Vec<_>>().await);
     }
-    for wave in waves(&steps.deletes) {
+    for wave in waves(&steps.deletes, |step| worker.waits_for(step)) {
         for portion in wave.chunks(STEPS_BETWEEN_PROBES) {
             worker.probe().await;
             let work = stream::iter(portion).map(|step| worker.delete(step));
@@ -78,13 +79,13 @@ async fn repository(application: &Application, name: &RepositoryName, steps: &St
 }
 
 /// The deletes in waves: whatever waits for another is in a later wave than all that it waits for.
-fn waves(deletes: &[DeleteStep]) -> Vec<Vec<&DeleteStep>> {
+fn waves<'s>(deletes: &'s [DeleteStep], waits_for: impl Fn(&DeleteStep) -> Vec<Digest>) -> Vec<Vec<&'s DeleteStep>> {
     let mut wave_of: HashMap<Digest, usize> = HashMap::new();
     let mut waves: Vec<Vec<&DeleteStep>> = Vec::new();
     for step in deletes {
         // Holders come first in a plan, so their waves are known; one that was cut out of the plan is in none, and the step will
         // find that it is not gone.
-        let wave = step.after.iter().filter_map(|holder| wave_of.get(holder)).max().map_or(0, |wave| wave + 1);
+        let wave = waits_for(step).iter().filter_map(|holder| wave_of.get(holder)).max().map_or(0, |wave| wave + 1);
         wave_of.insert(step.digest, wave);
         if waves.len() == wave {
             waves.push(Vec::new());

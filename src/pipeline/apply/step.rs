@@ -1,13 +1,13 @@
 //! One step: read again, record the intent, ask, record the outcome.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
 use crate::acr::{self, Deleted, Failure, TagProperties};
 use crate::model::{Digest, LockChange, Locks, RepositoryName, TagName};
-use crate::state::{Intent, IntentId, Outcome as JournalOutcome, StateError, Verb};
+use crate::state::{Intent, IntentId, Outcome as JournalOutcome, Relocked, StateError, Verb};
 
 use super::super::plan::{DeleteStep, ExpectedTag, LockStep, Steps, UntagStep};
 use super::recover::{manifest_outcome, tag_outcome};
@@ -19,12 +19,15 @@ const FAILURES_IN_A_ROW_MAX: u32 = 10;
 /// Works on one repository.
 pub(super) struct Worker<'a> {
     application: &'a Application,
+    policy: &'a str,
     name: &'a RepositoryName,
     steps: &'a Steps,
     /// The manifests that wait for each manifest.
     waiting: BTreeMap<Digest, Vec<Digest>>,
     /// The deletes of what describes each manifest.
     referrers: BTreeMap<Digest, Vec<&'a DeleteStep>>,
+    /// Where each manifest stands in the plan.
+    places: HashMap<Digest, usize>,
     progress: Mutex<Progress>,
 }
 
@@ -50,14 +53,15 @@ struct Asked {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(application: &'a Application, name: &'a RepositoryName, steps: &'a Steps) -> Self {
+    pub(super) fn new(application: &'a Application, policy: &'a str, name: &'a RepositoryName, steps: &'a Steps) -> Self {
         let mut waiting: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
         let mut referrers: BTreeMap<Digest, Vec<&DeleteStep>> = BTreeMap::new();
         for step in &steps.deletes {
             step.after.iter().for_each(|holder| waiting.entry(*holder).or_default().push(step.digest));
             step.subject.iter().for_each(|subject| referrers.entry(*subject).or_default().push(step));
         }
-        Self { application, name, steps, waiting, referrers, progress: Mutex::default() }
+        let places = steps.deletes.iter().enumerate().map(|(place, step)| (step.digest, place)).collect();
+        Self { application, policy, name, steps, waiting, referrers, places, progress: Mutex::default() }
     }
 
     pub(super) fn stopped(self) -> Option<Stopped> {
@@ -115,6 +119,9 @@ impl<'a> Worker<'a> {
             if let Some(holder) = step.after.iter().find(|holder| !progress.gone.contains(*holder)) {
                 return Outcome::Skipped(format!("@{}, which needs it, is still there", holder.short()));
             }
+            if let Some(holder) = self.waits_for(step).iter().find(|holder| !progress.gone.contains(*holder)) {
+                return Outcome::Skipped(format!("@{}, which needs something that would go with it, is still there", holder.short()));
+            }
         }
         match self.reread_for_delete(step).await {
             Ok(Reread::AsExpected) => {}
@@ -149,6 +156,16 @@ impl<'a> Worker<'a> {
             }
         })
         .await
+    }
+
+    /// What must be gone before the step: what holds the manifest, and what holds something that ACR deletes along with it, as far as
+    /// the plan puts that first.
+    pub(super) fn waits_for(&self, step: &DeleteStep) -> Vec<Digest> {
+        let place = |digest: &Digest| self.places.get(digest).copied();
+        let own = place(&step.digest);
+        let of_cascade = self.cascade(step.digest).into_iter().flat_map(|referrer| &referrer.after);
+        let of_cascade = of_cascade.filter(|holder| place(holder).is_some() && place(holder) < own);
+        step.after.iter().chain(of_cascade).copied().collect()
     }
 
     /// What ACR deletes with a manifest whatever its own lock and tags: all that describes it, at any depth. So it is read again before.
@@ -251,13 +268,23 @@ impl<'a> Worker<'a> {
             return Outcome::NotReached;
         }
         let client = &self.application.client;
-        if let Some(tag) = &step.tag {
-            match client.get_tag(self.name, tag).await {
-                Ok(found) if found.digest != step.digest => return Outcome::Skipped("the tag was moved since the listing".to_owned()),
-                Ok(_) => {}
+        let (digest, locks) = match &step.tag {
+            Some(tag) => match client.get_tag(self.name, tag).await {
+                Ok(found) => (found.digest, found.locks),
                 Err(error) if error.failure == Failure::NotFound => return Outcome::Skipped("the tag is gone".to_owned()),
                 Err(error) => return self.failed(&error),
-            }
+            },
+            None => match client.get_manifest_properties(self.name, step.digest).await {
+                Ok(found) => (found.digest, found.locks),
+                Err(error) if error.failure == Failure::NotFound => return Outcome::Skipped("it is gone".to_owned()),
+                Err(error) => return self.failed(&error),
+            },
+        };
+        if digest != step.digest {
+            return Outcome::Skipped("the tag was moved since the listing".to_owned());
+        }
+        if locks != step.from {
+            return Outcome::Skipped("its lock was changed since the listing".to_owned());
         }
         self.record_and_ask(Verb::SetLocks, step.digest, step.tag.as_ref(), &[], &step.cause.to_string(), async || {
             let locks = match &step.tag {
@@ -265,7 +292,10 @@ impl<'a> Worker<'a> {
                 None => client.update_manifest(self.name, step.digest, step.change).await.map(|manifest| manifest.locks),
             };
             match locks {
-                Ok(locks) if is_so(locks, step.change) => Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done },
+                Ok(locks) if is_so(locks, step.change) => {
+                    self.note_relocked(step, locks);
+                    Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done }
+                }
                 Ok(_) => {
                     let why = "the registry answered without changing the lock";
                     Asked { journal: Some(JournalOutcome::Failed(why.to_owned())), outcome: Outcome::Failed(why.to_owned()) }
@@ -280,6 +310,16 @@ impl<'a> Worker<'a> {
             }
         })
         .await
+    }
+
+    /// Notes what is ours of the lock from now on. A lock whose answer was lost is not claimed: it stays closed until somebody opens it.
+    fn note_relocked(&self, step: &LockStep, left: Locks) {
+        let LockStep { digest, tag, from: _, change, closed_by, cause: _ } = step;
+        let relocked = Relocked { policy: self.policy, digest: *digest, tag: tag.as_ref(), change: *change, closed_by, left };
+        let Application { client, state, .. } = self.application;
+        if let Err(error) = state.note_relocked(client.registry(), self.name, &relocked) {
+            self.journal_failed(&error);
+        }
     }
 
     /// What a read says about a lock change whose answer was lost.

@@ -27,6 +27,10 @@ pub struct LockDecision {
     pub change: LockChange,
     /// The rules that ask for it.
     pub rules: Vec<RuleRef>,
+    /// What each of those that are lock rules asks to be closed.
+    pub closed_by: Vec<(RuleRef, LockChange)>,
+    /// The lock rules whose own lock is opened, because they no longer ask for it.
+    pub released_by: Vec<RuleRef>,
 }
 
 #[derive(Default)]
@@ -36,8 +40,10 @@ struct Wish {
     /// What lock rules of the acting policy close: it is written.
     close: LockChange,
     open: LockChange,
-    closing: Vec<RuleRef>,
+    closing: Vec<(RuleRef, LockChange)>,
     opening: Vec<RuleRef>,
+    /// What rules closed that no longer ask for it, or still do: what is held closed is not opened.
+    releasing: Vec<(RuleRef, LockChange)>,
 }
 
 pub(super) fn decide(view: &View<'_>, manifests: &Verdicts, tags: &Verdicts) -> Vec<LockDecision> {
@@ -54,13 +60,16 @@ pub(super) fn decide(view: &View<'_>, manifests: &Verdicts, tags: &Verdicts) -> 
                 merge(&mut wish.held_closed, rule.change);
                 if view.is_acting(speaker.reference) {
                     merge(&mut wish.close, rule.change);
-                    wish.closing.push(speaker.reference);
+                    wish.closing.push((speaker.reference, rule.change));
                 }
             } else {
                 merge(&mut wish.open, rule.change);
                 wish.opening.push(speaker.reference);
             }
         }
+    }
+    for (place, rule, opened) in releases(view) {
+        wishes.entry(place).or_default().releasing.push((rule, opened));
     }
     let stays = |place: LockPlace| match place {
         LockPlace::Manifest(manifest) => !manifests.goes(manifest),
@@ -78,6 +87,29 @@ fn places<'v>(view: &'v View<'_>, speaker: &'v Speaker<'_>, on: LockTarget) -> i
     })
 }
 
+/// What the acting policy's rules with `release` closed and nobody changed since, each with what opening it would set.
+fn releases<'v>(view: &'v View<'_>) -> impl Iterator<Item = (LockPlace, RuleRef, LockChange)> + 'v {
+    view.own_locks().filter_map(|(reference, lock)| {
+        let manifest = view.contents.find(lock.mark.digest)?;
+        let place = match &lock.mark.tag {
+            None => LockPlace::Manifest(manifest),
+            Some(name) => LockPlace::Tag(view.contents.tags_of(manifest).find(|tag| view.tag(*tag).name == *name)?),
+        };
+        let LockChange { can_delete, can_write, can_read, can_list } = lock.closed;
+        let open = |closed: Option<bool>| closed.map(|_| true);
+        let opened =
+            LockChange { can_delete: open(can_delete), can_write: open(can_write), can_read: open(can_read), can_list: open(can_list) };
+        (locks_at(view, place) == lock.left).then_some((place, reference, opened))
+    })
+}
+
+fn locks_at(view: &View<'_>, place: LockPlace) -> Locks {
+    match place {
+        LockPlace::Manifest(manifest) => view.manifest(manifest).locks,
+        LockPlace::Tag(tag) => view.tag(tag).locks,
+    }
+}
+
 fn merge(into: &mut LockChange, change: LockChange) {
     let LockChange { can_delete, can_write, can_read, can_list } = change;
     into.can_delete = can_delete.or(into.can_delete);
@@ -88,11 +120,9 @@ fn merge(into: &mut LockChange, change: LockChange) {
 
 impl Wish {
     fn decide(self, view: &View<'_>, place: LockPlace) -> Option<LockDecision> {
-        let current = match place {
-            LockPlace::Manifest(manifest) => view.manifest(manifest).locks,
-            LockPlace::Tag(tag) => view.tag(tag).locks,
-        };
+        let current = locks_at(view, place);
         let mut change = self.open;
+        self.releasing.iter().for_each(|(_, opened)| merge(&mut change, *opened));
         for ((wanted, held), close) in attributes_mut(&mut change).into_iter().zip(attributes(self.held_closed)).zip(attributes(self.close))
         {
             if held.is_some() {
@@ -106,10 +136,26 @@ impl Wish {
         }
         let closes = attributes(change).contains(&Some(false));
         let opens = attributes(change).contains(&Some(true));
-        let closing = self.closing.into_iter().filter(|_| closes);
-        let rules = closing.chain(self.opening.into_iter().filter(|_| opens)).collect();
-        (closes || opens).then_some(LockDecision { place, change, rules })
+        let closed_by: Vec<(RuleRef, LockChange)> = self.closing.into_iter().filter(|_| closes).collect();
+        let opening = self.opening.into_iter().filter(|_| opens);
+        let rules = closed_by.iter().map(|(rule, _)| *rule).chain(opening).collect();
+        let released_by = self.releasing.into_iter().filter(|(_, opened)| shares(*opened, change)).map(|(rule, _)| rule).collect();
+        let closed_by = closed_by.into_iter().map(|(rule, asked)| (rule, both(asked, change))).collect();
+        (closes || opens).then_some(LockDecision { place, change, rules, closed_by, released_by })
     }
+}
+
+/// What two changes set alike.
+fn both(one: LockChange, other: LockChange) -> LockChange {
+    let mut both = one;
+    for (attribute, other) in attributes_mut(&mut both).into_iter().zip(attributes(other)) {
+        *attribute = attribute.filter(|value| other == Some(*value));
+    }
+    both
+}
+
+fn shares(one: LockChange, other: LockChange) -> bool {
+    attributes(both(one, other)).iter().any(Option::is_some)
 }
 
 fn attributes(change: LockChange) -> [Option<bool>; 4] {

@@ -2,6 +2,7 @@
 //! Pure. Knows neither limits on how much may go (see `guard`) nor the order of deletion (see `plan`).
 
 mod count;
+mod described;
 mod graph;
 mod locks;
 mod reach;
@@ -12,7 +13,7 @@ mod view;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Locks};
+use crate::model::{Contents, Locks, Mark, Observations};
 use crate::policy::Policy;
 
 use reach::Fate;
@@ -31,8 +32,8 @@ pub use view::untagged_since;
 pub struct Question<'a> {
     /// The repository's own lock.
     pub repository_locks: Locks,
-    /// The first complete listing of the repository; None: this one.
-    pub observed_since: Option<Timestamp>,
+    /// What earlier looks and runs noted about the repository.
+    pub observations: &'a Observations,
     /// Everything in the repository.
     pub contents: &'a Contents,
     /// Every policy that names the repository, of whatever mode: their keep and lock rules protect it in each other's runs.
@@ -52,6 +53,8 @@ pub struct Evaluation {
     pub tags: Verdicts,
     /// Locks to close or open.
     pub locks: Vec<LockDecision>,
+    /// What the acting policy's rules with a waiting time condemn now: the marks that a run leaves.
+    pub marks: Vec<Mark>,
     /// Which manifest holds which.
     pub graph: Graph,
     /// How many images there are: manifests with an ordinary tag, and those that nothing holds.
@@ -80,6 +83,7 @@ pub fn evaluate(question: &Question<'_>) -> Evaluation {
     let roots = || view.places().filter(|manifest| view.is_image(*manifest));
     Evaluation {
         locks: locks::decide(&view, &manifests, &tags),
+        marks: view.marks(&spoken, &at_least),
         images: count_of(roots()),
         images_going: count_of(roots().filter(|manifest| manifests.goes(*manifest))),
         manifests,

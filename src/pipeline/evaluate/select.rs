@@ -5,6 +5,7 @@ use crate::model::{Contents, Manifest, Platform};
 use crate::policy::{About, Action, Filter, Rule, Selector, TagPattern};
 
 use super::Question;
+use super::described::{annotation_fit, artifact_type_fit, end_of_life_fit, label_fit};
 use super::verdict::{BitSet, RuleRef};
 use super::view::View;
 
@@ -37,7 +38,7 @@ pub(super) struct Speaker<'a> {
 
 /// Whether a manifest fits a filter. In this order "and" is the least of several answers, and "or" the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
+pub(super) enum Fit {
     No,
     Unknown,
     Yes,
@@ -88,7 +89,7 @@ pub(super) fn speakers<'a>(view: &View<'a>, question: &Question<'a>) -> Vec<Spea
                 let filtered = !rule.action.selector().filters.is_empty();
                 let perhaps = if filtered { Items::room(view.contents) } else { Items::none() };
                 speakers.push(Speaker { reference, rule, matches: Items::room(view.contents), perhaps });
-                fits.push(Fits::new(view.contents, &rule.action));
+                fits.push(Fits::new(view, &rule.action));
             }
         }
     }
@@ -106,15 +107,16 @@ struct FilteredManifests {
 }
 
 impl Fits {
-    fn new(contents: &Contents, action: &Action) -> Self {
+    fn new(view: &View<'_>, action: &Action) -> Self {
         let Selector { about: _, filters } = action.selector();
         if filters.is_empty() {
             return Self(None);
         }
-        let room = || BitSet::new(contents.manifests().len());
+        let room = || BitSet::new(view.contents.manifests().len());
         let (mut yes, mut unknown) = (room(), room());
-        for (place, manifest) in contents.manifests().iter().enumerate() {
-            let fit = filters.iter().map(|filter| fit(filter, contents, manifest)).min().unwrap_or(Fit::Yes);
+        for manifest in view.places() {
+            let place = manifest as usize;
+            let fit = filters.iter().map(|filter| fit(filter, view, manifest)).min().unwrap_or(Fit::Yes);
             match (fit, action) {
                 (Fit::Yes, _) | (Fit::Unknown, Action::Lock(_)) => yes.insert(place),
                 (Fit::Unknown, Action::Keep(_) | Action::Delete(_)) => unknown.insert(place),
@@ -177,21 +179,26 @@ fn match_bare(view: &View<'_>, speakers: &mut [Speaker<'_>], fits: &[Fits]) {
     }
 }
 
-fn fit(filter: &Filter, contents: &Contents, manifest: &Manifest) -> Fit {
+fn fit(filter: &Filter, view: &View<'_>, place: u32) -> Fit {
+    let manifest = view.manifest(place);
     match filter {
         Filter::MediaType(globs) => match manifest.media_type.as_str() {
             "" => Fit::Unknown,
             text => yes_or_no(globs.iter().any(|glob| glob.matches(text))),
         },
-        Filter::Platform(wanted) => platform_fit(wanted, contents, manifest),
+        Filter::Platform(wanted) => platform_fit(wanted, view.contents, manifest),
         Filter::LargerThan(size) => match manifest.size_bytes {
             0 => Fit::Unknown,
             bytes => yes_or_no(size.bytes() < bytes),
         },
+        Filter::ArtifactType(globs) => artifact_type_fit(globs, manifest),
+        Filter::Annotation(wanted) => annotation_fit(wanted, manifest),
+        Filter::Label(wanted) => label_fit(wanted, view.contents, manifest),
+        Filter::EndOfLife => end_of_life_fit(view, place),
     }
 }
 
-fn yes_or_no(answer: bool) -> Fit {
+pub(super) fn yes_or_no(answer: bool) -> Fit {
     if answer { Fit::Yes } else { Fit::No }
 }
 

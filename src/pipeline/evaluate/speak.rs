@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use crate::model::Level;
+use crate::model::{Level, Mark};
 use crate::policy::{Action, Delete, Keep, KeepWhen};
 
 use super::count;
@@ -57,6 +57,8 @@ enum Spared {
     ExceptLast,
     NotYet,
     NoLonger,
+    /// Every other condition holds.
+    Waits,
     /// Its age is below the floor, or not known.
     Age(Reason),
 }
@@ -67,6 +69,7 @@ impl Spared {
             Self::ExceptLast => Reason::ExceptLast(rule),
             Self::NotYet => Reason::NotYet(rule),
             Self::NoLonger => Reason::NoLonger(rule),
+            Self::Waits => Reason::Waits(rule),
             Self::Age(reason) => reason,
         }
     }
@@ -99,10 +102,41 @@ impl View<'_> {
 
     /// The tags that a delete rule condemns and that nothing of their own or of their manifest's own keeps.
     pub(super) fn condemned_tags(&self, spoken: &[Spoken], at_least: &BitSet) -> BitSet {
+        self.tags_that_go(spoken, at_least, |speaker, delete, spoken, item| self.delete_spares(speaker, delete, spoken, item).is_none())
+    }
+
+    /// What the acting policy's rules with a waiting time condemn now, however long they have done so: the marks that a run leaves.
+    pub(super) fn marks(&self, spoken: &[Spoken], at_least: &BitSet) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        // Made only where a rule waits.
+        let mut tags: Option<BitSet> = None;
+        for (speaker, spoken_here) in self.speakers.iter().zip(spoken) {
+            let Action::Delete(delete @ Delete { condemned_for: Some(_), .. }) = &speaker.rule.action else { continue };
+            let tags = tags.get_or_insert_with(|| {
+                self.tags_that_go(spoken, at_least, |_, delete, spoken, item| self.conditions_spare(delete, spoken, item).is_none())
+            });
+            let condemned = speaker.matches.iter().filter(|item| self.conditions_spare(delete, spoken_here, *item).is_none());
+            let condemned = condemned.filter(|item| match item {
+                Item::Tag(tag) => tags.contains(*tag as usize),
+                Item::Bare(manifest) => !self.is_held(*manifest, at_least) && !self.bare_is_kept(*manifest, spoken),
+            });
+            marks.extend(condemned.map(|item| self.mark(speaker.reference, item)));
+        }
+        marks.sort_unstable();
+        marks
+    }
+
+    /// The tags that delete rules let go, as `condemns` says, and that nothing of their own or of their manifest's own keeps.
+    fn tags_that_go(
+        &self,
+        spoken: &[Spoken],
+        at_least: &BitSet,
+        condemns: impl Fn(&Speaker<'_>, &Delete, &Spoken, Item) -> bool,
+    ) -> BitSet {
         let mut condemned = BitSet::new(self.contents.tags().len());
         for (speaker, spoken) in self.speakers.iter().zip(spoken) {
             if let Action::Delete(delete) = &speaker.rule.action {
-                for tag in speaker.matches.tags.iter().filter(|tag| self.delete_spares(delete, spoken, Item::Tag(*tag)).is_none()) {
+                for tag in speaker.matches.tags.iter().filter(|tag| condemns(speaker, delete, spoken, Item::Tag(*tag))) {
                     condemned.insert(tag as usize);
                 }
             }
@@ -147,8 +181,18 @@ impl View<'_> {
         }
     }
 
-    /// Why a delete rule that chooses the item does not condemn it; None: it does.
-    fn delete_spares(&self, delete: &Delete, spoken: &Spoken, item: Item) -> Option<Spared> {
+    /// Why a delete rule that chooses the item does not let it go; None: it does.
+    fn delete_spares(&self, speaker: &Speaker<'_>, delete: &Delete, spoken: &Spoken, item: Item) -> Option<Spared> {
+        let spared = self.conditions_spare(delete, spoken, item);
+        let Some(wait) = delete.condemned_for.filter(|_| spared.is_none()) else { return spared };
+        // A mark never counts from before the push: it may be of what was deleted and pushed again between two runs.
+        let since = self.condemned_since(&self.mark(speaker.reference, item)).map_or(Moment::Unknown, Moment::At);
+        let waited = self.is_older(since.newer(self.item_moment(item, delete.adopt_backlog)), wait.duration());
+        (!waited).then_some(Spared::Waits)
+    }
+
+    /// Why the other conditions of a delete rule spare an item that it chooses; None: they hold.
+    fn conditions_spare(&self, delete: &Delete, spoken: &Spoken, item: Item) -> Option<Spared> {
         if spoken.excepts(item) {
             return Some(Spared::ExceptLast);
         }
@@ -180,7 +224,7 @@ impl View<'_> {
         for (speaker, spoken) in self.speakers.iter().zip(spoken) {
             if let Action::Delete(delete) = &speaker.rule.action
                 && speaker.matches.contains(item)
-                && self.delete_spares(delete, spoken, item).is_none()
+                && self.delete_spares(speaker, delete, spoken, item).is_none()
             {
                 reasons.push(Reason::DeleteRule(speaker.reference));
             }
@@ -202,7 +246,7 @@ impl View<'_> {
                 Action::Lock(_) if matches!(item, Item::Tag(_)) && speaker.matches.contains(item) => reasons.push(Reason::LockRule(rule)),
                 Action::Delete(_) if speaker.perhaps.contains(item) => reasons.push(Reason::Unclear(rule)),
                 Action::Delete(delete) if speaker.matches.contains(item) => {
-                    reasons.extend(self.delete_spares(delete, spoken, item).map(|spared| spared.reason(rule)));
+                    reasons.extend(self.delete_spares(speaker, delete, spoken, item).map(|spared| spared.reason(rule)));
                 }
                 Action::Keep(_) | Action::Lock(_) | Action::Delete(_) | Action::Unlock(_) => {}
             }

@@ -45,6 +45,8 @@ pub enum Reason {
     NoLonger(RuleRef),
     /// Stays: this delete rule chooses it, but it is among the newest that the rule excepts.
     ExceptLast(RuleRef),
+    /// Stays: this delete rule condemns it, but not yet for long enough.
+    Waits(RuleRef),
     /// Stays: it is among the newest images of the repository, of which so many survive.
     KeepAtLeast,
     /// Stays: it is listed, but reading it finds nothing; there is nothing to delete.

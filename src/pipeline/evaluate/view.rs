@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Contents, Level, Manifest, References, Tag};
+use crate::model::{Contents, Level, Manifest, Mark, OwnLock, References, Tag};
 use crate::policy::Action;
 
 use super::Question;
@@ -22,7 +22,7 @@ pub(super) enum Moment {
 
 impl Moment {
     /// The newer of two; not known when one of them is not.
-    fn newer(self, other: Self) -> Self {
+    pub(super) fn newer(self, other: Self) -> Self {
         match (self, other) {
             (Self::At(one), Self::At(other)) => Self::At(one.max(other)),
             (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
@@ -68,6 +68,11 @@ impl<'a> View<'a> {
             view.held.insert(manifest as usize);
         }
         view
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.question.now
     }
 
     /// The places of all manifests.
@@ -162,7 +167,7 @@ impl<'a> View<'a> {
         match self.manifest_moment(manifest) {
             unknown @ (Moment::Unknown | Moment::Future) => unknown,
             Moment::At(_) => {
-                self.moment(untagged_since(self.manifest(manifest), adopt_backlog, self.question.observed_since, self.question.now))
+                self.moment(untagged_since(self.manifest(manifest), adopt_backlog, self.question.observations.since, self.question.now))
             }
         }
     }
@@ -242,6 +247,33 @@ impl<'a> View<'a> {
         let root_is_gone = item.left_behind_by.as_deref().is_some_and(|root| self.contents.find(*root).is_none());
         let stands_alone = !self.has_ordinary_tag(manifest) && self.graph.holders_of(manifest).is_empty();
         root_is_gone && stands_alone && item.references != References::Ghost
+    }
+
+    /// What a mark of this rule on this item would be.
+    pub(super) fn mark(&self, rule: RuleRef, item: Item) -> Mark {
+        let policy = self.question.policies[usize::from(rule.policy)];
+        let (digest, tag) = match item {
+            Item::Tag(tag) => (self.tag(tag).digest, Some(self.tag(tag).name.clone())),
+            Item::Bare(manifest) => (self.manifest(manifest).digest, None),
+        };
+        Mark { policy: policy.name.clone(), rule: policy.rules[usize::from(rule.rule)].name.clone(), digest, tag }
+    }
+
+    /// Since when the mark stands; None: it does not.
+    pub(super) fn condemned_since(&self, mark: &Mark) -> Option<Timestamp> {
+        self.question.observations.condemned_since(mark)
+    }
+
+    /// The locks that rules of the acting policy closed and that ask to open them again, each with its rule.
+    pub(super) fn own_locks(&self) -> impl Iterator<Item = (RuleRef, &'a OwnLock)> + '_ {
+        let policy = self.question.policies[self.question.acting];
+        let ours = self.question.observations.own_locks.iter().filter(|lock| lock.mark.policy == policy.name);
+        ours.filter_map(|lock| {
+            let (place, rule) = (0_u16..).zip(&policy.rules).find(|(_, rule)| rule.name == lock.mark.rule)?;
+            let releases = matches!(&rule.action, Action::Lock(rule) if rule.release);
+            let reference = RuleRef { policy: u16::try_from(self.question.acting).ok()?, rule: place };
+            releases.then_some((reference, lock))
+        })
     }
 
     /// Whether the rule belongs to the acting policy.

@@ -105,6 +105,7 @@ fn manifest(properties: ManifestProperties, platforms: &mut Platforms) -> Manife
         references: References::None,
         untagged_since: None,
         left_behind_by: None,
+        facts: None,
     }
 }
 

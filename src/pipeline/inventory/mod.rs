@@ -1,13 +1,14 @@
 //! Reads a registry into an [`Inventory`]: complete, or saying what is missing. Knows no policy beyond which names it is asked for.
 
+mod facts;
 mod listing;
 mod references;
 
 use jiff::Timestamp;
 
 use crate::acr::{self, Client, Failure, PAGE_SIZE_MAX};
-use crate::model::{Gap, Inventory, Listing, Locks, Repository, RepositoryName};
-use crate::state::{Listings, State, StateError};
+use crate::model::{Depth, Gap, Inventory, Listing, Locks, Observations, Repository, RepositoryName};
+use crate::state::{State, StateError};
 
 /// Everything a look at a registry needs.
 #[derive(Clone)]
@@ -18,6 +19,15 @@ pub struct Look {
     pub state: State,
     /// When the look begins.
     pub now: Timestamp,
+}
+
+/// A repository to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: RepositoryName,
+    /// How closely.
+    pub depth: Depth,
 }
 
 /// Why there is no inventory at all. What goes wrong in one repository is a gap in that repository instead.
@@ -44,18 +54,21 @@ pub async fn catalog(client: &Client) -> Result<Vec<RepositoryName>, acr::Error>
 /// # Errors
 /// A registry that cannot be reached or does not accept the credential, and a state that cannot be used. A repository that cannot
 /// be read completely is no error: it is incomplete.
-pub async fn take(look: &Look, names: &[RepositoryName]) -> Result<Inventory, InventoryError> {
-    let mut repositories = Vec::with_capacity(names.len());
-    for name in names {
-        repositories.push(repository(look, name).await?);
+pub async fn take(look: &Look, wanted: &[Wanted]) -> Result<Inventory, InventoryError> {
+    let mut repositories = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        repositories.push(repository(look, wanted).await?);
     }
     repositories.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(Inventory { registry: look.client.registry().clone(), taken_at: look.now, repositories })
 }
 
-async fn repository(look: &Look, name: &RepositoryName) -> Result<Repository, InventoryError> {
-    let incomplete =
-        |locks, gaps| Repository { name: name.clone(), locks, observed_since: None, shrunk_from: None, listing: Listing::Incomplete(gaps) };
+async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, InventoryError> {
+    let name = &wanted.name;
+    let incomplete = |locks, gaps| {
+        let observations = Observations::default();
+        Repository { name: name.clone(), locks, observations, listing: Listing::Incomplete(gaps) }
+    };
     let properties = match look.client.get_repository(name).await {
         Ok(properties) => properties,
         Err(error) if error.failure == Failure::NotFound => {
@@ -68,14 +81,10 @@ async fn repository(look: &Look, name: &RepositoryName) -> Result<Repository, In
         Ok(Err(gaps)) => return Ok(incomplete(properties.locks, gaps)),
         Err(error) => return one_repository(error).map(|gap| incomplete(properties.locks, vec![gap])),
     };
-    match references::complete(look, name, listed).await? {
-        Ok((contents, Listings { since, shrunk_from })) => Ok(Repository {
-            name: name.clone(),
-            locks: properties.locks,
-            observed_since: Some(since),
-            shrunk_from,
-            listing: Listing::Complete(contents),
-        }),
+    match references::complete(look, wanted, listed).await? {
+        Ok((contents, observations)) => {
+            Ok(Repository { name: name.clone(), locks: properties.locks, observations, listing: Listing::Complete(contents) })
+        }
         Err(gaps) => Ok(incomplete(properties.locks, gaps)),
     }
 }

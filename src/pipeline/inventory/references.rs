@@ -1,43 +1,38 @@
-//! Completes a listing: what documents refer to, and what earlier looks know. A document is read once in its life.
+//! Completes a listing: what documents refer to, and what earlier looks and runs noted. A document is read once in its life.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::StreamExt as _;
 use futures::stream;
 use jiff::Timestamp;
 
-use crate::acr::{self, Client, Failure};
-use crate::model::{Contents, Digest, Gap, Manifest, References, RegistryName, RepositoryName};
-use crate::state::{Listings, State};
+use crate::acr::Client;
+use crate::model::{
+    Contents, Digest, Gap, Locks, Manifest, Mark, Observations, OwnLock, References, RegistryName, RepositoryName, TagName,
+};
+use crate::state::{Listings, State, StateError};
 
+use super::facts::{self, Document, document};
 use super::listing::Listed;
-use super::{InventoryError, Look};
+use super::{InventoryError, Look, Wanted};
 
 /// Documents read side by side. Reads have ten times the allowance of deletes, and paging has ended by then.
-const READS_IN_FLIGHT_MAX: usize = 8;
+pub(super) const READS_IN_FLIGHT_MAX: usize = 8;
 /// So many documents are remembered with one write to the disk.
-const REMEMBERED_AT_ONCE: usize = 500;
+pub(super) const REMEMBERED_AT_ONCE: usize = 500;
 /// So many gaps are told of one repository; one is enough to keep everything in it.
 const GAPS_TOLD_MAX: usize = 20;
-
-/// What reading a document brought.
-enum Document {
-    Refers(References),
-    /// Listed, and "not found" when it was read.
-    Absent,
-    /// Not read, and why.
-    Unread(Gap),
-}
 
 /// Reads what must be read and adds what is known. Returns the contents and the time of the first complete listing, or what is missing.
 pub(super) async fn complete(
     look: &Look,
-    name: &RepositoryName,
+    wanted: &Wanted,
     mut listed: Listed,
-) -> Result<Result<(Contents, Listings), Vec<Gap>>, InventoryError> {
+) -> Result<Result<(Contents, Observations), Vec<Gap>>, InventoryError> {
     let Look { client, state, now } = look;
+    let name = &wanted.name;
     let registry = client.registry();
-    let mut gaps = add_references(client, state, name, &mut listed.manifests).await?;
+    let mut gaps = add_references(client, state, wanted, &mut listed.manifests).await?;
     let absent: Vec<Digest> = gaps.absent.clone();
     let confirmed = state.observe_absent(registry, name, *now, &absent)?;
     for digest in absent {
@@ -49,6 +44,7 @@ pub(super) async fn complete(
     }
     for manifest in listed.manifests.iter_mut().filter(|manifest| confirmed.contains(&manifest.digest)) {
         manifest.references = References::Ghost;
+        manifest.facts = None;
     }
     if !gaps.told.is_empty() {
         gaps.told.truncate(GAPS_TOLD_MAX);
@@ -62,8 +58,14 @@ pub(super) async fn complete(
         }
     };
     let manifests = u32::try_from(contents.manifests().len()).unwrap_or(u32::MAX);
-    let listings = state.observe_repository(registry, name, *now, manifests)?;
-    Ok(add_observations(state, registry, name, *now, contents)?.map(|contents| (contents, listings)))
+    let Listings { since, shrunk_from } = state.observe_repository(registry, name, *now, manifests)?;
+    let contents = match add_observations(state, registry, name, *now, contents)? {
+        Ok(contents) => contents,
+        Err(gaps) => return Ok(Err(gaps)),
+    };
+    let condemned = state.condemned(registry, name)?;
+    let own_locks = own_locks(state, registry, name, &contents)?;
+    Ok(Ok((contents, Observations { since: Some(since), shrunk_from, condemned, own_locks })))
 }
 
 struct Gaps {
@@ -71,55 +73,50 @@ struct Gaps {
     told: Vec<Gap>,
 }
 
-async fn add_references(client: &Client, state: &State, name: &RepositoryName, manifests: &mut [Manifest]) -> Result<Gaps, InventoryError> {
+/// Reads the documents that nobody read yet: those that could refer to others and, when a policy asks, all of them.
+async fn add_references(client: &Client, state: &State, wanted: &Wanted, manifests: &mut [Manifest]) -> Result<Gaps, InventoryError> {
+    let Wanted { name, depth } = wanted;
     let referring: Vec<Digest> =
         manifests.iter().filter(|manifest| manifest.media_type.may_refer()).map(|manifest| manifest.digest).collect();
+    let described: Vec<Digest> = manifests.iter().filter(|_| depth.documents).map(|manifest| manifest.digest).collect();
     let mut known = state.references_of(&referring)?;
-    let unread: Vec<Digest> = referring.into_iter().filter(|digest| !known.contains_key(digest)).collect();
+    let mut descriptions = state.descriptions_of(&described)?;
+    let unread = referring.iter().filter(|digest| !known.contains_key(digest));
+    let undescribed = described.iter().filter(|digest| !descriptions.contains_key(digest));
+    let unread: BTreeSet<Digest> = unread.chain(undescribed).copied().collect();
+    let unread: Vec<Digest> = unread.into_iter().collect();
     let mut gaps = Gaps { absent: Vec::new(), told: Vec::new() };
     for portion in unread.chunks(REMEMBERED_AT_ONCE) {
         let mut learnt = Vec::with_capacity(portion.len());
+        let mut told = Vec::new();
         let documents = stream::iter(portion).map(|digest| async move { (*digest, document(client, name, *digest).await) });
         let documents: Vec<_> = documents.buffer_unordered(READS_IN_FLIGHT_MAX).collect().await;
         for (digest, document) in documents {
             match document? {
-                Document::Refers(references) => learnt.push((digest, references)),
+                Document::Read { references, description } => {
+                    learnt.push((digest, references));
+                    told.push((digest, description));
+                }
                 Document::Absent => gaps.absent.push(digest),
                 Document::Unread(gap) => gaps.told.push(gap),
             }
         }
         state.remember_references(&learnt)?;
         known.extend(learnt);
+        if depth.documents {
+            state.remember_descriptions(&told)?;
+            descriptions.extend(told);
+        }
     }
     gaps.told.sort_unstable();
     gaps.absent.sort_unstable();
-    let mut known: HashMap<Digest, References> = known;
-    for manifest in manifests {
+    for manifest in manifests.iter_mut().filter(|manifest| manifest.media_type.may_refer()) {
         if let Some(references) = known.remove(&manifest.digest) {
             manifest.references = references;
         }
     }
+    facts::add(client, state, wanted, descriptions, manifests).await?;
     Ok(gaps)
-}
-
-async fn document(client: &Client, name: &RepositoryName, digest: Digest) -> Result<Document, acr::Error> {
-    match client.get_manifest(name, digest).await {
-        Ok(document) => {
-            let children = document.children.iter().map(|child| child.digest).collect();
-            Ok(Document::Refers(References::new(children, document.subject)))
-        }
-        Err(error) => match error.failure {
-            Failure::NotFound => Ok(Document::Absent),
-            Failure::Unauthorized { .. } | Failure::Denied { .. } | Failure::Unreachable { .. } | Failure::Hostile { .. } => Err(error),
-            Failure::Locked
-            | Failure::Unsupported { .. }
-            | Failure::Forbidden { .. }
-            | Failure::Throttled { .. }
-            | Failure::OutcomeUnknown { .. }
-            | Failure::Protocol { .. }
-            | Failure::Input { .. } => Ok(Document::Unread(Gap(error.to_string()))),
-        },
-    }
 }
 
 /// Since when each untagged manifest has been so, and what earlier runs left behind.
@@ -145,6 +142,24 @@ fn add_observations(
         manifest.left_behind_by = left_behind.remove(&manifest.digest).map(Box::new);
     }
     Ok(Contents::new(manifests, tags))
+}
+
+/// The locks of ours that are as we left them. The others are no longer ours: whoever changed an attribute since may have meant the
+/// rest of the lock to stay.
+fn own_locks(state: &State, registry: &RegistryName, name: &RepositoryName, contents: &Contents) -> Result<Vec<OwnLock>, StateError> {
+    let noted = state.own_locks(registry, name)?;
+    if noted.is_empty() {
+        return Ok(noted);
+    }
+    let tags: HashMap<(Digest, &TagName), Locks> = contents.tags().iter().map(|tag| ((tag.digest, &tag.name), tag.locks)).collect();
+    let now = |mark: &Mark| match &mark.tag {
+        Some(tag) => tags.get(&(mark.digest, tag)).copied(),
+        None => contents.find(mark.digest).map(|place| contents.manifests()[place as usize].locks),
+    };
+    let (ours, changed): (Vec<OwnLock>, Vec<OwnLock>) = noted.into_iter().partition(|lock| now(&lock.mark) == Some(lock.left));
+    let changed: Vec<Mark> = changed.into_iter().map(|lock| lock.mark).collect();
+    state.forget_own_locks(registry, name, &changed)?;
+    Ok(ours)
 }
 
 /// The manifests that nothing in the repository needs or names. What was left behind and is not among them is gone or needed again;

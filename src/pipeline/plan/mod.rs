@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Digest, Gap, LockChange, MediaType, RegistryName, RepositoryName, TagName};
+use crate::model::{Contents, Digest, Gap, LockChange, Locks, MediaType, RegistryName, RepositoryName, TagName};
 use crate::policy::Policy;
 
-use super::evaluate::{Evaluation, LockPlace, Reason, RuleRef};
+use super::evaluate::{Evaluation, LockDecision, LockPlace, Reason, RuleRef};
 
 pub use audit::{Audit, Finding, audit};
 
@@ -124,8 +124,12 @@ pub struct LockStep {
     pub digest: Digest,
     /// The tag; None: the manifest itself.
     pub tag: Option<TagName>,
+    /// All attributes as the listing showed them. Others, when they are read again, skip the step.
+    pub from: Locks,
     /// What changes.
     pub change: LockChange,
+    /// Which rules close what of it: so much of the lock is theirs afterwards.
+    pub closed_by: Vec<(Arc<str>, LockChange)>,
     /// Why.
     pub cause: Cause,
 }
@@ -135,6 +139,8 @@ pub struct LockStep {
 pub enum Cause {
     /// These rules of the policy, by name.
     Rules(Arc<[Arc<str>]>),
+    /// These rules, by name, closed the lock and no longer ask for it.
+    Released(Arc<[Arc<str>]>),
     /// Only this image needed it, which goes.
     Image(Digest),
     /// An earlier run deleted the image that needed it.
@@ -144,14 +150,18 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rules(rules) => {
-                let names: Vec<&str> = rules.iter().map(AsRef::as_ref).collect();
-                write!(formatter, "{} {}", if names.len() == 1 { "rule" } else { "rules" }, names.join(", "))
-            }
+            Self::Rules(rules) => formatter.write_str(&named(rules)),
+            Self::Released(rules) => write!(formatter, "no longer locked by {}", named(rules)),
             Self::Image(digest) => write!(formatter, "only {} needed it", digest.short()),
             Self::LeftBehind => formatter.write_str("left behind by an earlier run"),
         }
     }
+}
+
+/// `rule a`, `rules a, b`.
+fn named(rules: &[Arc<str>]) -> String {
+    let names: Vec<&str> = rules.iter().map(AsRef::as_ref).collect();
+    format!("{} {}", if names.len() == 1 { "rule" } else { "rules" }, names.join(", "))
 }
 
 /// A short name for exactly these steps, so that a person can approve this plan and no other.
@@ -180,7 +190,7 @@ impl Plan {
             let Steps { images: _, images_going: _, newest: _, locks, untags, deletes } = steps;
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{name}");
-            for LockStep { digest, tag, change, cause: _ } in locks {
+            for LockStep { digest, tag, from: _, change, closed_by: _, cause: _ } in locks {
                 let _ = writeln!(text, "lock {digest} {tag:?} {change:?}");
             }
             for UntagStep { tag, digest, cause: _ } in untags {
@@ -224,11 +234,17 @@ impl Steps {
 pub fn steps(contents: &Contents, evaluation: &Evaluation, acting: &Policy) -> Steps {
     let alone = acting.rules.iter().map(|rule| Arc::from([Arc::clone(&rule.name)])).collect();
     let namer = Namer { contents, acting, alone };
-    let Evaluation { manifests, tags, locks, graph, images, images_going } = evaluation;
+    let Evaluation { manifests, tags, locks, marks: _, graph, images, images_going } = evaluation;
     let untags = tags.going().filter(|tag| !manifests.goes(contents.owner_of(*tag)));
     let lock_step = |place: LockPlace| match place {
-        LockPlace::Manifest(manifest) => (contents.manifests()[manifest as usize].digest, None),
-        LockPlace::Tag(tag) => (contents.tags()[tag as usize].digest, Some(contents.tags()[tag as usize].name.clone())),
+        LockPlace::Manifest(manifest) => {
+            let manifest = &contents.manifests()[manifest as usize];
+            (manifest.digest, None, manifest.locks)
+        }
+        LockPlace::Tag(tag) => {
+            let tag = &contents.tags()[tag as usize];
+            (tag.digest, Some(tag.name.clone()), tag.locks)
+        }
     };
     Steps {
         images: *images,
@@ -240,8 +256,11 @@ pub fn steps(contents: &Contents, evaluation: &Evaluation, acting: &Policy) -> S
         locks: locks
             .iter()
             .map(|decision| {
-                let (digest, tag) = lock_step(decision.place);
-                LockStep { digest, tag, change: decision.change, cause: Cause::Rules(namer.rules(&decision.rules)) }
+                let (digest, tag, from) = lock_step(decision.place);
+                let LockDecision { place: _, change, rules, closed_by, released_by } = decision;
+                let closed_by = closed_by.iter().filter_map(|(rule, closed)| Some((Arc::clone(&acting.rule(rule.rule)?.name), *closed)));
+                let closed_by = closed_by.collect();
+                LockStep { digest, tag, from, change: *change, closed_by, cause: namer.lock_cause(rules, released_by) }
             })
             .collect(),
         untags: untags
@@ -294,6 +313,10 @@ impl Namer<'_> {
             return Arc::clone(names);
         }
         rules.iter().filter_map(|rule| self.acting.rules.get(usize::from(rule.rule))).map(|rule| Arc::clone(&rule.name)).collect()
+    }
+
+    fn lock_cause(&self, rules: &[RuleRef], released_by: &[RuleRef]) -> Cause {
+        if rules.is_empty() { Cause::Released(self.rules(released_by)) } else { Cause::Rules(self.rules(rules)) }
     }
 
     fn cause(&self, reasons: &[Reason]) -> Cause {

@@ -33,8 +33,12 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
     };
     let mut waiting: BTreeMap<u32, usize> = BTreeMap::new();
     let mut ready: Vec<Turn> = Vec::new();
+    // The subjects that wait for each index.
+    let mut cascading: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for manifest in manifests.going() {
-        match going_holders(manifest).len() {
+        let listing = listing_what_goes_along(graph, manifests, manifest);
+        listing.iter().for_each(|index| cascading.entry(*index).or_default().push(manifest));
+        match going_holders(manifest).len() + listing.len() {
             0 => ready.push(turn(manifest)),
             holders => drop(waiting.insert(manifest, holders)),
         }
@@ -51,7 +55,8 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
             if !held.is_empty() {
                 done.insert(manifest);
             }
-            for next in held.into_iter().filter(|next| !contradictions.contains(&(manifest, *next))) {
+            let held = held.into_iter().filter(|next| !contradictions.contains(&(manifest, *next)));
+            for next in held.chain(cascading.remove(&manifest).unwrap_or_default()) {
                 if let Some(holders) = waiting.get_mut(&next) {
                     *holders -= 1;
                     if *holders == 0 {
@@ -74,20 +79,46 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
     }
 }
 
-/// The holds on an index by what lies below one of its own children, as when it names its child as its subject: it goes first all
-/// the same, because an index without its child is a hole and a subject without its referrer is none.
-fn contradictions(graph: &Graph, index: u32) -> Vec<(u32, u32)> {
-    let mut holders = graph.holders_of(index).iter().filter(|end| end.hold != Hold::Child).peekable();
-    let children = graph.held_by(index).iter().filter(|end| end.hold == Hold::Child);
-    let mut next: Vec<u32> = children.map(|end| end.manifest).collect();
-    if holders.peek().is_none() || next.is_empty() {
+/// The indexes that go and list something that describes this manifest, at any depth: ACR deletes that with the manifest, so an index
+/// that is skipped after all would lose it. They go first, unless they lie below the manifest and so go after it.
+fn listing_what_goes_along(graph: &Graph, manifests: &Verdicts, subject: u32) -> Vec<u32> {
+    if !graph.held_by(subject).iter().any(|end| end.hold == Hold::Referrer) {
         return Vec::new();
     }
-    let mut below: BTreeSet<u32> = BTreeSet::from([index]);
+    let mut along: BTreeSet<u32> = BTreeSet::new();
+    let mut next = vec![subject];
+    while let Some(manifest) = next.pop() {
+        let referrers = graph.held_by(manifest).iter().filter(|end| end.hold == Hold::Referrer);
+        next.extend(referrers.map(|end| end.manifest).filter(|referrer| along.insert(*referrer)));
+    }
+    let holders = along.iter().flat_map(|referrer| graph.holders_of(*referrer)).filter(|end| end.hold == Hold::Child);
+    let indexes: BTreeSet<u32> = holders.map(|end| end.manifest).filter(|index| manifests.goes(*index) && *index != subject).collect();
+    if indexes.is_empty() {
+        return Vec::new();
+    }
+    let below = below(graph, BTreeSet::new(), vec![subject]);
+    indexes.into_iter().filter(|index| !below.contains(index)).collect()
+}
+
+/// `next` and all that they hold, at any depth, added to what is known to lie below already.
+fn below(graph: &Graph, mut below: BTreeSet<u32>, mut next: Vec<u32>) -> BTreeSet<u32> {
     while let Some(manifest) = next.pop() {
         if below.insert(manifest) {
             next.extend(graph.held_by(manifest).iter().map(|end| end.manifest));
         }
     }
+    below
+}
+
+/// The holds on an index by what lies below one of its own children, as when it names its child as its subject: it goes first all
+/// the same, because an index without its child is a hole and a subject without its referrer is none.
+fn contradictions(graph: &Graph, index: u32) -> Vec<(u32, u32)> {
+    let mut holders = graph.holders_of(index).iter().filter(|end| end.hold != Hold::Child).peekable();
+    let children = graph.held_by(index).iter().filter(|end| end.hold == Hold::Child);
+    let next: Vec<u32> = children.map(|end| end.manifest).collect();
+    if holders.peek().is_none() || next.is_empty() {
+        return Vec::new();
+    }
+    let below = below(graph, BTreeSet::from([index]), next);
     holders.filter(|end| below.contains(&end.manifest)).map(|end| (end.manifest, index)).collect()
 }

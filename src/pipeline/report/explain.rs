@@ -26,7 +26,7 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
     for reason in evaluation.manifests.reasons(manifest) {
         let _ = writeln!(out, "  - {}", context.sentence(*reason));
         chain(&mut out, context, evaluation, *reason);
-        due(&mut out, context, *reason, manifest, None);
+        due(&mut out, context, evaluation, *reason, manifest, None);
     }
     for tag in context.contents.tags_of(manifest) {
         let item = &context.contents.tags()[tag as usize];
@@ -42,7 +42,7 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
         for reason in evaluation.tags.reasons(tag) {
             let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(tag);
             let _ = writeln!(out, "  - {}{}", context.sentence(*reason), if lost { ", but keep wins" } else { "" });
-            due(&mut out, context, *reason, manifest, Some(tag));
+            due(&mut out, context, evaluation, *reason, manifest, Some(tag));
         }
     }
     out
@@ -89,6 +89,7 @@ pub(super) fn holder(reason: Reason) -> Option<u32> {
         | Reason::TooYoung
         | Reason::NotYet(_)
         | Reason::NoLonger(_)
+        | Reason::Waits(_)
         | Reason::ExceptLast(_)
         | Reason::KeepAtLeast
         | Reason::Ghost
@@ -101,7 +102,17 @@ pub(super) fn holder(reason: Reason) -> Option<u32> {
     }
 }
 
-fn due(out: &mut String, context: &Context<'_>, reason: Reason, manifest: u32, tag: Option<u32>) {
+fn due(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, reason: Reason, manifest: u32, tag: Option<u32>) {
+    if let Reason::Waits(rule) = reason {
+        if let Some((since, due)) = context.waits(rule, evaluation, manifest, tag) {
+            let _ = writeln!(
+                out,
+                "    condemned since {since:.0}, goes after {due:.0}, in {}, if every run until then condemns it",
+                age(due.duration_since(context.now))
+            );
+        }
+        return;
+    }
     let (rule, ends) = if let Reason::NotYet(rule) = reason {
         (rule, "that is")
     } else if let Reason::KeepNewer(rule) = reason {

@@ -54,8 +54,8 @@ pub fn plan_as_text(decided: &Decided<'_>, detail: Detail) -> String {
 }
 
 fn context<'a>(decided: &Decided<'a>, repository: &'a DecidedRepository<'a>, contents: &'a Contents) -> Context<'a> {
-    let observed_since = repository.repository.observed_since;
-    Context { contents, policies: &repository.policies, acting: repository.acting, observed_since, now: decided.plan.now }
+    let observations = &repository.repository.observations;
+    Context { contents, policies: &repository.policies, acting: repository.acting, observations, now: decided.plan.now }
 }
 
 fn gaps_as_text(out: &mut String, name: &str, gaps: &[Gap]) {
@@ -341,7 +341,7 @@ pub fn plan_as_markdown(decided: &Decided<'_>) -> String {
             continue;
         }
         let _ = writeln!(out, "\n| do | what | digest | why |\n|---|---|---|---|");
-        for LockStep { digest, tag, change, cause } in &steps.locks {
+        for LockStep { digest, tag, change, cause, .. } in &steps.locks {
             let name = tag.as_ref().map_or("the manifest", TagName::as_str);
             let _ = writeln!(out, "| lock | `{name}`: {} | `{}` | {cause} |", lock_change(*change), digest.short());
         }

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Contents, Digest, Level, LockChange, Tag};
+use crate::model::{Contents, Digest, Level, LockChange, Mark, Observations, Tag};
 use crate::policy::{Action, Age, Filter, KeepWhen, Period, Policy};
 
-use super::super::evaluate::{Reason, RuleRef, untagged_since};
+use super::super::evaluate::{Evaluation, Reason, RuleRef, untagged_since};
 
 /// What a sentence about an item needs.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +16,8 @@ pub struct Context<'a> {
     pub policies: &'a [&'a Policy],
     /// The place in `policies` of the one that acts.
     pub acting: usize,
-    /// The first complete listing of the repository.
-    pub observed_since: Option<Timestamp>,
+    /// What earlier looks and runs noted about the repository.
+    pub observations: &'a Observations,
     /// The time of the evaluation.
     pub now: Timestamp,
 }
@@ -64,6 +64,7 @@ impl Context<'_> {
             Reason::NotYet(rule) => format!("{} deletes it when it is older than {}", self.rule(rule), self.threshold(rule)),
             Reason::NoLonger(rule) => format!("{} deletes it only while it is newer than {}", self.rule(rule), self.newer_than(rule)),
             Reason::ExceptLast(rule) => format!("{} spares {}", self.rule(rule), self.counted(rule)),
+            Reason::Waits(rule) => format!("{} deletes it when it has been condemned for {}", self.rule(rule), self.wait(rule)),
             Reason::KeepAtLeast => {
                 let wanted = self.policies.iter().map(|policy| policy.limits.keep_at_least).max().unwrap_or(0);
                 format!("it is among the newest {wanted} of the repository (keep_at_least)")
@@ -103,6 +104,27 @@ impl Context<'_> {
             Action::Keep(_) | Action::Lock(_) | Action::Unlock(_) => None,
         };
         age.map_or_else(String::new, |age| age.to_string())
+    }
+
+    fn wait(&self, rule: RuleRef) -> String {
+        let Action::Delete(delete) = self.action(rule) else { return String::new() };
+        delete.condemned_for.map_or_else(String::new, |age| age.to_string())
+    }
+
+    /// Since when a rule with a waiting time has condemned a manifest or one of its tags, and from when on it lets it go; None: it does
+    /// not condemn it. What it condemns for the first time is condemned since now.
+    pub fn waits(&self, rule: RuleRef, evaluation: &Evaluation, manifest: u32, tag: Option<u32>) -> Option<(Timestamp, Timestamp)> {
+        let Action::Delete(delete) = self.action(rule) else { return None };
+        let policy = self.policies[usize::from(rule.policy)];
+        let mark = Mark {
+            policy: policy.name.clone(),
+            rule: policy.rules[usize::from(rule.rule)].name.clone(),
+            digest: self.contents.manifests()[manifest as usize].digest,
+            tag: tag.map(|tag| self.contents.tags()[tag as usize].name.clone()),
+        };
+        evaluation.marks.binary_search(&mark).ok()?;
+        let since = self.observations.condemned_since(&mark).unwrap_or(self.now);
+        Some((since, since.checked_add(delete.condemned_for?.duration()).ok()?))
     }
 
     fn newer_than(&self, rule: RuleRef) -> String {
@@ -145,7 +167,7 @@ impl Context<'_> {
         let newest = |tags: &[Tag]| tags.iter().map(|tag| tag.updated_at).try_fold(item.updated_at?, |newest, at| Some(newest.max(at?)));
         let since = match (tag, self.contents.tagged(manifest)) {
             (Some(tag), _) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
-            (None, []) => untagged_since(item, adopt_backlog, self.observed_since, self.now)?,
+            (None, []) => untagged_since(item, adopt_backlog, self.observations.since, self.now)?,
             (None, companions) => newest(companions)?,
         };
         since.checked_add(age.duration()).ok()
@@ -185,6 +207,7 @@ pub(super) fn code(reason: Reason) -> &'static str {
         Reason::TooYoung => "too_young",
         Reason::NotYet(_) => "not_yet",
         Reason::NoLonger(_) => "no_longer",
+        Reason::Waits(_) => "waits",
         Reason::ExceptLast(_) => "except_last",
         Reason::KeepAtLeast => "keep_at_least",
         Reason::Ghost => "ghost",

@@ -239,6 +239,61 @@ policies:
     stage.account();
 }
 
+/// An index lists a signature, both go with the signed image. When the index stays after all, so do the others: the registry would
+/// delete the signature with the image, whatever lists it.
+#[tokio::test(start_paused = true)]
+async fn an_index_that_changed_keeps_what_would_go_with_the_image_it_describes() {
+    const SIGNED: &str = "
+now 2026-06-01T00:00:00Z
+repository app
+  image signed tags pr-1  age 90d
+  artifact signature  subject signed  type application/vnd.example.signature  age 90d
+  artifact remark     subject signature  type application/vnd.example.remark  age 90d
+  index bundle  tags pr-2  of signature  age 30d
+  index remarks tags pr-3  of remark  age 20d
+  image kept   tags 1.0   age 10d
+";
+    let stage = Stage::new(SIGNED, POLICIES);
+    let remarks = stage.digest("app", "remarks");
+    before(&stage, 1, reread(remarks), |emulator| emulator.lock_tag("app", "pr-3", Locks::NO_DELETE).expect("the tag"));
+    let ran = stage.run("ci").await;
+    assert_eq!(left(&stage), ["kept", "remark", "remarks", "signature", "signed"], "{}", ran.said);
+    let why = format!("@{}, which needs something that would go with it, is still there", remarks.short());
+    assert_eq!(outcomes(&stage, &ran, "signed"), [Outcome::Skipped(why)]);
+    stage.account();
+    // Undisturbed, all of it goes in one run.
+    let stage = Stage::new(SIGNED, POLICIES);
+    let ran = stage.run("ci").await;
+    assert!(ran.applied().is_complete() && left(&stage) == ["kept"], "{}", ran.said);
+    stage.account();
+}
+
+/// What a rule closed and no longer asks for is opened only as long as it is as the rule left it, up to the last read.
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_others_touch_is_no_longer_ours() {
+    let policies = |tags: &str| {
+        format!(
+            "{{ version: 1, policies: [{{ name: ci, mode: enforce, repositories: {{ include: [app] }},
+                rules: [{{ name: releases, lock: {{ tags: {{ glob: [{tags}] }}, can_delete: false, release: true }} }}] }}] }}"
+        )
+    };
+    let mut stage = Stage::new(APP, &policies("\"1.*\""));
+    assert!(stage.run("ci").await.applied().is_complete());
+    stage.policies = crate::stage::policies(&policies("none"));
+    before(&stage, 1, is(Method::GET, "/acr/v1/app/_tags/1.0".to_owned()), |emulator| {
+        emulator.lock_tag("app", "1.0", Locks { write: false, ..Locks::NO_DELETE }).expect("the tag");
+    });
+    let ran = stage.run("ci").await;
+    assert_eq!(outcomes(&stage, &ran, "kept"), [Outcome::Skipped("its lock was changed since the listing".to_owned())]);
+    assert_eq!(outcomes(&stage, &ran, "mixed"), [Outcome::Done]);
+    // Back as the rule left it, but a listing has seen it otherwise.
+    stage.run("ci").await;
+    stage.emulator.lock_tag("app", "1.0", Locks::NO_DELETE).expect("the tag");
+    assert!(stage.plan_again("ci").await.is_empty);
+    assert!(stage.emulator.render().contains("kept tags 1.0 (locked delete)\n"), "{}", stage.emulator.render());
+    stage.account();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_a_person_agreed_to_is_never_more_than_what_was_shown() {
     let policies = POLICIES.replace("older_than: 14d", "older_than: 1h").replace("keep_at_least: 0", "keep_at_least: 0, min_age: 1h");

@@ -8,10 +8,12 @@ use std::sync::{Arc, LazyLock};
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use retaind::model::{Contents, Digest, Locks, Manifest, MediaType, Platform, References, Tag, TagName};
+use retaind::model::{
+    Condemned, Contents, Digest, Facts, Locks, Manifest, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
+};
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
-use retaind::policy::{About, Action, Delete, Limits, Policy, Rule, Selector};
+use retaind::policy::{About, Action, Delete, END_OF_LIFE_KEY, LIFECYCLE_ARTIFACT_TYPE, Limits, Policy, Rule, Selector};
 
 use rules::patterns;
 pub(crate) use rules::{any_keep, glob, policy};
@@ -59,6 +61,9 @@ static PLATFORMS: LazyLock<[Option<Arc<Platform>>; 6]> = LazyLock::new(|| {
 pub(crate) struct World {
     pub(crate) repository_locks: Locks,
     pub(crate) observed_since: Option<Timestamp>,
+    /// What rules with a waiting time condemned before; laws add such rules, no world is drawn with one.
+    pub(crate) condemned: Vec<Condemned>,
+    pub(crate) own_locks: Vec<OwnLock>,
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) policies: Vec<Policy>,
@@ -97,9 +102,11 @@ impl World {
     pub(crate) fn ask<T>(&self, contents: &Contents, about: impl FnOnce(&Question<'_>, &Audit<'_>) -> T) -> T {
         let policies: Vec<&Policy> = self.policies.iter().collect();
         let Self { repository_locks, observed_since, acting, now, .. } = *self;
+        let (condemned, own_locks) = (self.condemned.clone(), self.own_locks.clone());
+        let observations = &Observations { since: observed_since, shrunk_from: None, condemned, own_locks };
         about(
-            &Question { repository_locks, observed_since, contents, policies: &policies, acting, now },
-            &Audit { repository_locks, contents, policies: &policies, acting, now },
+            &Question { repository_locks, observations, contents, policies: &policies, acting, now },
+            &Audit { repository_locks, observations, contents, policies: &policies, acting, now },
         )
     }
 
@@ -223,10 +230,21 @@ impl Lot {
             let tags = Selector::tags(patterns()[0].clone());
             let selector = self.pick(&[tags.clone(), tags, Selector::all(About::Untagged)]);
             let older_than = Some(self.age());
-            let delete = Delete { selector, older_than, newer_than: None, except_last: None, adopt_backlog: self.rng.bool() };
+            let delete =
+                Delete { selector, older_than, newer_than: None, except_last: None, condemned_for: None, adopt_backlog: self.rng.bool() };
             policies[acting].rules.push(Rule { name: "broad".into(), action: Action::Delete(delete) });
         }
-        World { repository_locks, observed_since, manifests, tags, policies, acting, now: self.now }
+        World {
+            repository_locks,
+            observed_since,
+            condemned: Vec::new(),
+            own_locks: Vec::new(),
+            manifests,
+            tags,
+            policies,
+            acting,
+            now: self.now,
+        }
     }
 
     /// A manifest can refer only to manifests that were there before it: a digest cannot be known in advance.
@@ -247,12 +265,36 @@ impl Lot {
         let references = if self.kinds.ghosts && self.one_in(6) { References::Ghost } else { References::new(children, subject) };
         let locks = if self.kinds.locks && self.one_in(10) { self.locks() } else { Locks::OPEN };
         let updated_at = self.time();
-        let (mut size_bytes, mut platform) = (1, None);
+        let (mut size_bytes, mut platform, mut facts) = (1, None, None);
         if self.language == Language::Whole {
             size_bytes = self.pick(&[0, 999, 1_000, 1_001, 2_001]);
             platform = if media_type.is_index() { None } else { self.pick(&*PLATFORMS) };
+            facts = if references == References::Ghost || self.one_in(8) { None } else { Some(Box::new(self.facts())) };
         }
-        Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since: None, left_behind_by: None }
+        Manifest {
+            digest,
+            media_type,
+            updated_at,
+            locks,
+            size_bytes,
+            platform,
+            references,
+            untagged_since: None,
+            left_behind_by: None,
+            facts,
+        }
+    }
+
+    /// What the document and the config say, where they can be read.
+    fn facts(&mut self) -> Facts {
+        let texts = |pairs: &[(&str, &str)]| Texts::Known(pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect());
+        let end = |date| texts(&[(END_OF_LIFE_KEY, date)]);
+        let unreadable = Texts::Unreadable("drawn so".into());
+        let artifact_type = self.pick(&[None, Some("a/b"), Some(LIFECYCLE_ARTIFACT_TYPE), Some(LIFECYCLE_ARTIFACT_TYPE)]).map(Into::into);
+        let (none, team_a, team_b) = (Texts::none(), texts(&[("team", "a")]), texts(&[("team", "b")]));
+        let annotations = self.pick(&[none.clone(), team_a.clone(), end("2020-01-01"), end("2020-01-02"), end("2099-01-01"), end("soon")]);
+        let labels = self.pick(&[none, team_a.clone(), team_a, team_b, Texts::NotRead, unreadable]);
+        Facts { artifact_type, annotations, labels }
     }
 
     /// One of `digests`, or now and then one that is missing from the repository.
@@ -359,7 +401,7 @@ impl fmt::Display for World {
         let observed = self.observed_since.map_or("now".to_owned(), |time| ago(Some(time)).to_string());
         writeln!(formatter, "repository{}, observed since {observed}; ages:", shut(self.repository_locks))?;
         for manifest in &self.manifests {
-            let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by } =
+            let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by, facts } =
                 manifest;
             write!(formatter, "  {} {}{}", short(*digest), ago(*updated_at), shut(*locks))?;
             if let Some(platform) = platform {
@@ -380,6 +422,9 @@ impl fmt::Display for World {
             }
             if let Some(root) = left_behind_by {
                 write!(formatter, " left behind by {}", short(**root))?;
+            }
+            if let Some(facts) = facts {
+                write!(formatter, " {facts:?}")?;
             }
             writeln!(formatter)?;
             for tag in self.tags_of(*digest) {

@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use retaind::model::{LockChange, RegistryName};
 use retaind::policy::{
-    About, Action, Age, Changes, Count, Delete, Filter, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OnLimit,
-    OrderBy, Pattern, Period, Policy, RepositoryFilter, Rule, Selector, TagPattern,
+    About, Action, Age, Changes, Count, Delete, Filter, Grouping, Images, Keep, KeepWhen, KeyValue, Limits, LockRule, LockTarget, Mode,
+    OnLimit, OrderBy, Pattern, Period, Policy, RepositoryFilter, Rule, Selector, TagPattern,
 };
 
 use super::{Language, Lot};
@@ -47,7 +47,7 @@ impl Lot {
                 LockChange { can_delete: closed, can_write: closed, ..LockChange::default() },
             ]);
             let on = self.pick(&[LockTarget::Tag, LockTarget::Manifest, LockTarget::Both]);
-            let rule = LockRule { selector: Selector::tags(self.pick(patterns())), change, on };
+            let rule = LockRule { selector: Selector::tags(self.pick(patterns())), change, on, release: false };
             return if lot == 4 { Action::Lock(rule) } else { Action::Unlock(rule) };
         }
         let selector = self.selector();
@@ -55,7 +55,7 @@ impl Lot {
         let older_than = if except_last.is_none() || self.rng.bool() { Some(self.age()) } else { None };
         let newer_than = if self.is_rich() && self.one_in(5) { Some(self.age()) } else { None };
         let adopt_backlog = matches!(selector.about, About::Untagged | About::Orphaned) && self.rng.bool();
-        Action::Delete(Delete { selector, older_than, newer_than, except_last, adopt_backlog })
+        Action::Delete(Delete { selector, older_than, newer_than, except_last, condemned_for: None, adopt_backlog })
     }
 
     pub(super) fn age(&mut self) -> Age {
@@ -103,7 +103,12 @@ impl Lot {
     }
 
     fn filter(&mut self) -> Filter {
-        match self.rng.u32(0..3) {
+        let wanted = || vec![KeyValue::parse("team=a").expect("a key and a value")];
+        match self.rng.u32(0..7) {
+            3 => Filter::ArtifactType(vec![Pattern::parse("a/*").expect("a glob")]),
+            4 => Filter::Annotation(wanted()),
+            5 => Filter::Label(wanted()),
+            6 => Filter::EndOfLife,
             0 => {
                 let glob = |text: &str| Pattern::parse(text).expect("a glob");
                 Filter::MediaType(vec![glob(self.pick(&[

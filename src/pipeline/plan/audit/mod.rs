@@ -1,6 +1,7 @@
 //! A second opinion on a plan, with code of its own: it shares no line with `evaluate` beyond the inventory and the policies.
 //! A finding is a bug of this program, never a fault of the world, and nothing is applied in a repository that has one.
 
+mod locks;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +9,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Digest, Locks, Manifest, References, Tag};
+use crate::model::{Contents, Digest, Locks, Manifest, Observations, References, Tag};
 use crate::policy::Policy;
 
 use super::{Steps, UntagStep};
@@ -18,6 +19,8 @@ use super::{Steps, UntagStep};
 pub struct Audit<'a> {
     /// The repository's own lock.
     pub repository_locks: Locks,
+    /// What earlier looks and runs noted about it.
+    pub observations: &'a Observations,
     /// Everything in the repository.
     pub contents: &'a Contents,
     /// Every policy that names it.
@@ -52,6 +55,7 @@ pub fn audit(audit: &Audit<'_>, steps: &Steps) -> Vec<Finding> {
     world.survivors_are_whole(&mut findings);
     world.holders_go_first(steps, &mut findings);
     world.rules_allow(steps, &mut findings);
+    world.opens_what_it_may(steps, &mut findings);
     world.enough_is_left(&mut findings);
     findings.0
 }

@@ -1,12 +1,15 @@
 //! What the rules say about everything that a plan removes, found once more and in another way than `evaluate` finds it: a delete rule
 //! chooses it for certain, and no keep or lock rule might. Does not count what delete rules except.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Digest, Manifest, Platform, Tag};
-use crate::policy::{About, Action, Delete, Filter, Grouping, Keep, KeepWhen, OrderBy, PeriodNumber, Rule, Selector};
+use crate::model::{Digest, Manifest, Mark, Platform, Tag, Texts};
+use crate::policy::{
+    About, Action, Delete, END_OF_LIFE_KEY, Filter, Grouping, Keep, KeepWhen, KeyValue, LIFECYCLE_ARTIFACT_TYPE, OrderBy, PeriodNumber,
+    Rule, Selector, end_of_life,
+};
 
 use super::super::{DeleteStep, Steps};
 use super::{Findings, World, subject_by_tag};
@@ -22,7 +25,7 @@ impl<'a> World<'a> {
             }
             for tag in tags {
                 let name = &tag.name;
-                if !self.acting_deletes().any(|delete| self.condemns(delete, manifest, tag)) {
+                if !self.acting_deletes().any(|(rule, delete)| self.condemns(rule, delete, manifest, tag)) {
                     findings.add("S17", format!("no delete rule chooses the tag {name}"));
                 }
                 if let Some(rule) = self.rules().find(|rule| self.protects(rule, manifest, tag)) {
@@ -40,13 +43,13 @@ impl<'a> World<'a> {
         }
     }
 
-    fn rules(&self) -> impl Iterator<Item = &'a Rule> {
+    pub(super) fn rules(&self) -> impl Iterator<Item = &'a Rule> {
         self.audit.policies.iter().flat_map(|policy| &policy.rules)
     }
 
-    fn acting_deletes(&self) -> impl Iterator<Item = &'a Delete> {
+    fn acting_deletes(&self) -> impl Iterator<Item = (&'a Rule, &'a Delete)> {
         self.audit.policies[self.audit.acting].rules.iter().filter_map(|rule| match &rule.action {
-            Action::Delete(delete) => Some(delete),
+            Action::Delete(delete) => Some((rule, delete)),
             Action::Keep(_) | Action::Lock(_) | Action::Unlock(_) => None,
         })
     }
@@ -62,11 +65,26 @@ impl<'a> World<'a> {
         lost
     }
 
-    fn condemns(&self, delete: &Delete, manifest: &Manifest, tag: &Tag) -> bool {
+    fn condemns(&self, rule: &Rule, delete: &Delete, manifest: &Manifest, tag: &Tag) -> bool {
         let age = age(self.audit.now, manifest, tag);
         let old_enough = delete.older_than.is_none_or(|limit| age.is_some_and(|age| limit.duration() < age));
         let new_enough = delete.newer_than.is_none_or(|limit| age.is_some_and(|age| age < limit.duration()));
-        names(&delete.selector, tag) && self.fits(&delete.selector, manifest) == Some(true) && old_enough && new_enough
+        names(&delete.selector, tag)
+            && self.fits(&delete.selector, manifest) == Some(true)
+            && old_enough
+            && new_enough
+            && self.has_waited(rule, delete, manifest, Some(tag))
+    }
+
+    /// Whether the rule has condemned the manifest, or its tag, for long enough, by what earlier runs noted.
+    fn has_waited(&self, rule: &Rule, delete: &Delete, manifest: &Manifest, tag: Option<&Tag>) -> bool {
+        let Some(wait) = delete.condemned_for else { return true };
+        let (policy, rule) = (self.audit.policies[self.audit.acting].name.clone(), rule.name.clone());
+        let mark = Mark { policy, rule, digest: manifest.digest, tag: tag.map(|tag| tag.name.clone()) };
+        let noted = &self.audit.observations.condemned;
+        let place = noted.partition_point(|noted| noted.mark < mark);
+        let noted = noted.get(place).filter(|noted| noted.mark == mark);
+        noted.is_some_and(|noted| wait.duration() < self.audit.now.duration_since(noted.since))
     }
 
     /// Whether the rule holds the tag by its own name without counting anything: for certain, or because nobody can say whether it fits.
@@ -107,7 +125,10 @@ impl<'a> World<'a> {
             About::Untagged | About::Images => untagged,
             About::Orphaned => orphaned,
         };
-        let chosen = self.acting_deletes().any(|delete| is_about(&delete.selector) && self.fits(&delete.selector, manifest) == Some(true));
+        let chosen = self.acting_deletes().any(|(rule, delete)| {
+            let fits = is_about(&delete.selector) && self.fits(&delete.selector, manifest) == Some(true);
+            fits && self.has_waited(rule, delete, manifest, None)
+        });
         if !chosen && manifest.left_behind_by.is_none() {
             findings.add("S17", format!("no rule chooses {}, which has no ordinary tag", step.digest));
         }
@@ -185,7 +206,7 @@ impl<'a> World<'a> {
     }
 
     /// Whether the manifest fits all filters; None: nobody can say.
-    fn fits(&self, selector: &Selector, manifest: &Manifest) -> Option<bool> {
+    pub(super) fn fits(&self, selector: &Selector, manifest: &Manifest) -> Option<bool> {
         let answers: Vec<Option<bool>> = selector.filters.iter().map(|filter| self.fits_one(filter, manifest)).collect();
         if answers.contains(&Some(false)) { Some(false) } else { answers.into_iter().collect::<Option<Vec<bool>>>().map(|_| true) }
     }
@@ -196,6 +217,13 @@ impl<'a> World<'a> {
                 let media_type = Some(manifest.media_type.to_string()).filter(|text| !text.is_empty())?;
                 Some(globs.iter().any(|glob| glob.matches(&media_type)))
             }
+            Filter::ArtifactType(globs) => {
+                let artifact_type = manifest.facts.as_ref()?.artifact_type.as_deref();
+                Some(globs.iter().any(|glob| artifact_type.is_some_and(|text| glob.matches(text))))
+            }
+            Filter::Annotation(wanted) => has_one(wanted, &manifest.facts.as_ref()?.annotations),
+            Filter::Label(wanted) => self.has_label(wanted, manifest),
+            Filter::EndOfLife => self.life_is_over(manifest),
             Filter::LargerThan(limit) => (0 < manifest.size_bytes).then_some(limit.bytes() < manifest.size_bytes),
             Filter::Platform(wanted) => {
                 let platforms: Vec<&Platform> = match &manifest.platform {
@@ -227,6 +255,66 @@ impl<'a> World<'a> {
     }
 }
 
+impl World<'_> {
+    /// Every image below an index that has labels must agree.
+    fn has_label(&self, wanted: &[KeyValue], manifest: &Manifest) -> Option<bool> {
+        if !manifest.media_type.is_index() && manifest.references.children().is_empty() {
+            return has_one(wanted, &manifest.facts.as_ref()?.labels);
+        }
+        let mut below: BTreeSet<Digest> = BTreeSet::new();
+        let mut next: Vec<Digest> = manifest.references.children().to_vec();
+        let mut agreed: Option<bool> = None;
+        while let Some(digest) = next.pop() {
+            let child = self.manifest(digest)?;
+            if !below.insert(digest) {
+                continue;
+            }
+            next.extend(child.references.children());
+            if !child.references.children().is_empty() {
+                continue;
+            }
+            let labels = &child.facts.as_ref()?.labels;
+            if *labels == Texts::none() {
+                continue;
+            }
+            let answer = has_one(wanted, labels)?;
+            if agreed.is_some_and(|agreed| agreed != answer) {
+                return None;
+            }
+            agreed = Some(answer);
+        }
+        Some(agreed.unwrap_or(false))
+    }
+
+    /// Every end that is told has passed, and at least one is told.
+    fn life_is_over(&self, manifest: &Manifest) -> Option<bool> {
+        let is_lifecycle = |referrer: &&Manifest| {
+            let facts = referrer.facts.as_ref();
+            facts.is_none_or(|facts| facts.artifact_type.as_deref() == Some(LIFECYCLE_ARTIFACT_TYPE))
+        };
+        let attached = self.audit.contents.manifests().iter().filter(|referrer| {
+            referrer.references.subject() == Some(manifest.digest) && referrer.digest != manifest.digest && is_lifecycle(referrer)
+        });
+        let mut ends = Vec::new();
+        for told_by in std::iter::once(manifest).chain(attached) {
+            match &told_by.facts.as_ref()?.annotations {
+                Texts::NotRead | Texts::Unreadable(_) => return None,
+                Texts::Known(annotations) => ends.extend(annotations.get(END_OF_LIFE_KEY).map(end_of_life)),
+            }
+        }
+        let has_passed = |end: &Option<Timestamp>| end.is_some_and(|end| end < self.audit.now);
+        Some(!ends.is_empty() && ends.iter().all(has_passed))
+    }
+}
+
+/// Whether one of them is there; None: nobody can say.
+fn has_one(wanted: &[KeyValue], texts: &Texts) -> Option<bool> {
+    match texts {
+        Texts::NotRead | Texts::Unreadable(_) => None,
+        Texts::Known(pairs) => Some(wanted.iter().any(|wanted| wanted.is_among(pairs))),
+    }
+}
+
 /// By their manifests.
 type LostTags<'a> = BTreeMap<Digest, Vec<&'a Tag>>;
 
@@ -237,12 +325,12 @@ struct RankedImage {
     loses_a_tag: bool,
 }
 
-fn ordinary(tags: &[Tag]) -> impl Iterator<Item = &Tag> {
+pub(super) fn ordinary(tags: &[Tag]) -> impl Iterator<Item = &Tag> {
     tags.iter().filter(|tag| subject_by_tag(tag.name.as_str()).is_none())
 }
 
 /// Whether the selector is about this ordinary tag, filters aside.
-fn names(selector: &Selector, tag: &Tag) -> bool {
+pub(super) fn names(selector: &Selector, tag: &Tag) -> bool {
     match &selector.about {
         About::Tags(pattern) => pattern.matches(tag.name.as_str()),
         About::Images => true,

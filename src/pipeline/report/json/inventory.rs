@@ -1,13 +1,14 @@
 //! Inventories as JSON: saved listings with their observations, or listings written by hand or by another tool.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Contents, Digest, Gap, Inventory, Listing, Locks, Manifest, MediaType, Platform, References, RegistryName, Repository, RepositoryName,
-    Tag, TagName,
+    Condemned, Contents, Digest, Facts, Gap, Inventory, Listing, LockChange, Locks, Manifest, Mark, MediaType, Observations, OwnLock,
+    Platform, References, RegistryName, Repository, RepositoryName, Tag, TagName, Texts,
 };
 
 use super::{InvalidDocument, is_false, read, write};
@@ -33,6 +34,10 @@ struct RepositoryDocument {
     locks: LocksDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     observed_since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    condemned: Vec<CondemnedDocument>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    own_locks: Vec<OwnLockDocument>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     incomplete: Vec<String>,
     #[serde(default)]
@@ -76,6 +81,63 @@ struct ManifestDocument {
     untagged_since: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     left_behind_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    facts: Option<FactsDocument>,
+}
+
+/// What the document and the config say. What is left out of it: `artifact_type` names none, `annotations` has none, `labels` was not
+/// read.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FactsDocument {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
+    #[serde(default, skip_serializing_if = "TextsDocument::is_empty")]
+    annotations: TextsDocument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    labels: Option<TextsDocument>,
+}
+
+/// Keys with their values, or why they cannot be read.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum TextsDocument {
+    Known(BTreeMap<String, String>),
+    Unreadable(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MarkDocument {
+    policy: String,
+    rule: String,
+    digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CondemnedDocument {
+    #[serde(flatten)]
+    mark: MarkDocument,
+    since: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OwnLockDocument {
+    #[serde(flatten)]
+    mark: MarkDocument,
+    closed: Vec<Attribute>,
+    left: LocksDocument,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Attribute {
+    CanDelete,
+    CanWrite,
+    CanRead,
+    CanList,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,6 +171,21 @@ impl From<LocksDocument> for Locks {
     }
 }
 
+impl Default for TextsDocument {
+    fn default() -> Self {
+        Self::Known(BTreeMap::new())
+    }
+}
+
+impl TextsDocument {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Known(pairs) => pairs.is_empty(),
+            Self::Unreadable(_) => false,
+        }
+    }
+}
+
 impl LocksDocument {
     fn is_open(&self) -> bool {
         let Self { can_delete, can_write, can_read, can_list } = *self;
@@ -130,7 +207,9 @@ pub fn inventory_to_json(inventory: &Inventory) -> String {
         RepositoryDocument {
             name: repository.name.to_string(),
             locks: repository.locks.into(),
-            observed_since: repository.observed_since,
+            observed_since: repository.observations.since,
+            condemned: repository.observations.condemned.iter().map(condemned_document).collect(),
+            own_locks: repository.observations.own_locks.iter().map(own_lock_document).collect(),
             incomplete,
             manifests,
             tags,
@@ -146,7 +225,8 @@ pub fn inventory_to_json(inventory: &Inventory) -> String {
 }
 
 fn manifest_document(manifest: &Manifest) -> ManifestDocument {
-    let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by } = manifest;
+    let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by, facts } =
+        manifest;
     let children: Vec<String> = references.children().iter().map(Digest::to_string).collect();
     ManifestDocument {
         digest: digest.to_string(),
@@ -161,7 +241,52 @@ fn manifest_document(manifest: &Manifest) -> ManifestDocument {
         ghost: *references == References::Ghost,
         untagged_since: *untagged_since,
         left_behind_by: left_behind_by.as_ref().map(|root| root.to_string()),
+        facts: facts.as_deref().map(facts_document),
     }
+}
+
+fn facts_document(facts: &Facts) -> FactsDocument {
+    let Facts { artifact_type, annotations, labels } = facts;
+    FactsDocument {
+        artifact_type: artifact_type.as_deref().map(str::to_owned),
+        annotations: texts_document(annotations).unwrap_or_default(),
+        labels: texts_document(labels),
+    }
+}
+
+fn texts_document(texts: &Texts) -> Option<TextsDocument> {
+    match texts {
+        Texts::NotRead => None,
+        Texts::Unreadable(why) => Some(TextsDocument::Unreadable(why.to_string())),
+        Texts::Known(pairs) => Some(TextsDocument::Known(pairs.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())),
+    }
+}
+
+fn mark_document(mark: &Mark) -> MarkDocument {
+    let Mark { policy, rule, digest, tag } = mark;
+    MarkDocument {
+        policy: policy.to_string(),
+        rule: rule.to_string(),
+        digest: digest.to_string(),
+        tag: tag.as_ref().map(ToString::to_string),
+    }
+}
+
+fn condemned_document(condemned: &Condemned) -> CondemnedDocument {
+    let Condemned { mark, since } = condemned;
+    CondemnedDocument { mark: mark_document(mark), since: *since }
+}
+
+fn own_lock_document(lock: &OwnLock) -> OwnLockDocument {
+    let OwnLock { mark, closed: LockChange { can_delete, can_write, can_read, can_list }, left } = lock;
+    let closed = [
+        (*can_delete, Attribute::CanDelete),
+        (*can_write, Attribute::CanWrite),
+        (*can_read, Attribute::CanRead),
+        (*can_list, Attribute::CanList),
+    ];
+    let closed = closed.into_iter().filter(|(value, _)| *value == Some(false)).map(|(_, attribute)| attribute).collect();
+    OwnLockDocument { mark: mark_document(mark), closed, left: (*left).into() }
 }
 
 fn tag_document(tag: &Tag) -> TagDocument {
@@ -189,7 +314,7 @@ pub fn inventory_from_json(text: &str) -> Result<Inventory, InvalidDocument> {
 }
 
 fn repository_from(place: &str, document: RepositoryDocument) -> Result<Repository, InvalidDocument> {
-    let RepositoryDocument { name, locks, observed_since, incomplete, manifests, tags } = document;
+    let RepositoryDocument { name, locks, observed_since, condemned, own_locks, incomplete, manifests, tags } = document;
     let name = RepositoryName::parse(&name).map_err(|error| InvalidDocument::at(&format!("{place}.name"), error))?;
     let manifests: Result<Vec<Manifest>, _> = manifests
         .into_iter()
@@ -204,8 +329,47 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
     } else {
         Listing::Incomplete(incomplete.into_iter().map(Gap).collect())
     };
-    // A saved listing is never applied by itself, so nothing needs to be held against it.
-    Ok(Repository { name, locks: locks.into(), observed_since, shrunk_from: None, listing })
+    // A saved listing is never applied by itself, so its size is not held against earlier ones.
+    let mut observations = Observations { since: observed_since, ..Observations::default() };
+    for (number, CondemnedDocument { mark, since }) in condemned.into_iter().enumerate() {
+        observations.condemned.push(Condemned { mark: mark_from(&format!("{place}.condemned[{number}]"), mark)?, since });
+    }
+    observations.condemned.sort_unstable();
+    for (number, OwnLockDocument { mark, closed, left }) in own_locks.into_iter().enumerate() {
+        let set = |attribute| closed.contains(&attribute).then_some(false);
+        let closed = LockChange {
+            can_delete: set(Attribute::CanDelete),
+            can_write: set(Attribute::CanWrite),
+            can_read: set(Attribute::CanRead),
+            can_list: set(Attribute::CanList),
+        };
+        let mark = mark_from(&format!("{place}.own_locks[{number}]"), mark)?;
+        observations.own_locks.push(OwnLock { mark, closed, left: left.into() });
+    }
+    Ok(Repository { name, locks: locks.into(), observations, listing })
+}
+
+fn mark_from(place: &str, document: MarkDocument) -> Result<Mark, InvalidDocument> {
+    let MarkDocument { policy, rule, digest, tag } = document;
+    let tag = tag.map(|tag| TagName::parse(&tag)).transpose().map_err(|error| InvalidDocument::at(&format!("{place}.tag"), error))?;
+    let digest = digest.parse().map_err(|error| InvalidDocument::at(&format!("{place}.digest"), error))?;
+    Ok(Mark { policy: policy.into(), rule: rule.into(), digest, tag })
+}
+
+fn facts_from(document: FactsDocument) -> Facts {
+    let FactsDocument { artifact_type, annotations, labels } = document;
+    Facts {
+        artifact_type: artifact_type.map(String::into_boxed_str),
+        annotations: texts_from(annotations),
+        labels: labels.map_or(Texts::NotRead, texts_from),
+    }
+}
+
+fn texts_from(document: TextsDocument) -> Texts {
+    match document {
+        TextsDocument::Known(pairs) => Texts::Known(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()),
+        TextsDocument::Unreadable(why) => Texts::Unreadable(why.into()),
+    }
 }
 
 fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, InvalidDocument> {
@@ -222,6 +386,7 @@ fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, In
         ghost,
         untagged_since,
         left_behind_by,
+        facts,
     } = document;
     let read = |field: &str, text: &str| text.parse::<Digest>().map_err(|error| InvalidDocument::at(&format!("{place}.{field}"), error));
     let media_type = MediaType::from_text(&media_type);
@@ -241,6 +406,7 @@ fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, In
         references: if ghost { References::Ghost } else { References::new(children?, subject) },
         untagged_since,
         left_behind_by: left_behind_by.map(|root| read("left_behind_by", &root)).transpose()?.map(Box::new),
+        facts: facts.map(facts_from).map(Box::new),
     })
 }
 

@@ -132,9 +132,9 @@ fn repository_document(decided: &Decided<'_>, repository: &DecidedRepository<'_>
     };
     let items = match (&repository.repository.listing, &repository.evaluation) {
         (Listing::Complete(contents), Some(evaluation)) => {
-            let observed_since = repository.repository.observed_since;
+            let observations = &repository.repository.observations;
             let context =
-                Context { contents, policies: &repository.policies, acting: repository.acting, observed_since, now: decided.plan.now };
+                Context { contents, policies: &repository.policies, acting: repository.acting, observations, now: decided.plan.now };
             items(&context, evaluation)
         }
         (Listing::Complete(_) | Listing::Incomplete(_), _) => Vec::new(),
@@ -184,7 +184,7 @@ fn repository_document(decided: &Decided<'_>, repository: &DecidedRepository<'_>
 fn cause_text(cause: &Cause) -> String {
     match cause {
         Cause::Image(digest) => format!("only {digest} needed it"),
-        Cause::Rules(_) | Cause::LeftBehind => cause.to_string(),
+        Cause::Rules(_) | Cause::Released(_) | Cause::LeftBehind => cause.to_string(),
     }
 }
 
@@ -237,6 +237,7 @@ pub(in super::super) fn rule_of(reason: Reason) -> Option<RuleRef> {
         | Reason::LockRule(rule)
         | Reason::NotYet(rule)
         | Reason::NoLonger(rule)
+        | Reason::Waits(rule)
         | Reason::ExceptLast(rule)
         | Reason::DeleteRule(rule) => Some(rule),
         Reason::NoRule
