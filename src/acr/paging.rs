@@ -269,6 +269,17 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_as_a_whole_has_an_hour() {
+        let mut progress = Progress::default();
+        assert_eq!(progress.check_time(), Ok(()));
+        tokio::time::advance(LISTING_MAX - std::time::Duration::from_secs(1)).await;
+        assert_eq!(progress.check_time(), Ok(()));
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        let Err(Failure::Unreachable { said }) = progress.check_time() else { panic!("its time is over") };
+        assert!(said.contains("60 minutes"), "{said}");
+    }
+
     #[test]
     fn a_listing_must_go_on() {
         let mut progress = Progress::default();

@@ -53,7 +53,7 @@ pub(super) enum Command {
     /// Show the daemon, or one run, on an embedded registry
     Demo(DemoArguments),
     /// Serve an in-memory imitation of Azure Container Registry
-    Emulate(EmulateArguments),
+    Emulate(Box<EmulateArguments>),
     /// Print the JSON Schema of the settings or of the policies, for editors
     Schema(SchemaArguments),
     /// Print what a shell needs to complete the arguments

@@ -8,6 +8,7 @@ mod alter;
 mod answer;
 mod auth;
 mod bin;
+mod blobs;
 mod content;
 mod digest;
 mod distribution;

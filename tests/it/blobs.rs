@@ -100,7 +100,7 @@ async fn a_manifest_has_a_name_that_other_tools_take() {
     let Bench { client, .. } = Bench::new(EMPTY);
     let digest = Digest::of(b"x");
     assert_eq!(client.fully_qualified_reference(&web(), digest), format!("contoso.azurecr.io/team/web@{digest}"));
-    assert_eq!(client.fully_qualified_reference(&web(), &tag("1.0")), "contoso.azurecr.io/team/web:1.0");
+    assert_eq!(client.fully_qualified_reference(&web(), tag("1.0")), "contoso.azurecr.io/team/web:1.0");
 }
 
 #[tokio::test]

@@ -360,6 +360,10 @@ async fn each_identity_is_measured_by_its_own_work() {
     let needs = Needs { catalog: true, deletes: true, locks: true, repository: Some(web()) };
     let bench = Bench::new(DRAWING);
     bench.emulator.assign_roles("planner AcrPull, AcrDelete\ncleaner delete").expect("roles");
+    let dry = Needs { deletes: false, locks: false, ..needs.clone() };
+    let found = two_identities(&bench).check_access(&dry).await.expect("signed in");
+    assert!(found.iter().all(|finding| !finding.to_string().contains("cleaner")), "a dry run has no use for it: {found:?}");
+    assert_eq!(bench.asked("POST", "/oauth2/exchange"), 1);
     let found = two_identities(&bench).check_access(&needs).await.expect("signed in");
     let names: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found.iter().filter(|finding| finding.is_wrong()).count(), 1, "{names:?}");

@@ -85,7 +85,7 @@ generated_files_are_fresh() {
     # What people are told to write must be what works.
     local page
     for page in "$chart/README.md" "$chart/../../docs/operations.md"; do
-        awk '/^```yaml$/ && !found { inside = found = 1; next } /^```$/ { inside = 0 } inside' "$page" >"$work/told.yaml"
+        awk '/^## Install/ { armed = 1 } /^```yaml$/ && armed && !found { inside = found = 1; next } /^```$/ { inside = 0 } inside' "$page" >"$work/told.yaml"
         helm 4 template retaind "$chart" --values "$work/told.yaml" >"$work/told-rendered.yaml" || fail "the values that $page shows are refused"
         grep -q '^kind: Deployment' "$work/told-rendered.yaml" || fail "the values that $page shows render nothing"
     done

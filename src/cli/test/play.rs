@@ -1,7 +1,9 @@
 //! Plays a policy test: decides about the drawn registry as a run would, and holds the expectations against it. Prints nothing.
 
+use jiff::Timestamp;
+
 use crate::config::{Case, Configuration, DrawnImage, DrawnVersion, Expectation, ExpectedVerdict, Problem, TestFile};
-use crate::model::{Contents, LockChange};
+use crate::model::{Condemned, Contents, LockChange};
 use crate::pipeline::evaluate::Evaluation;
 use crate::pipeline::plan::{Cause, Decision, LockStep, Steps};
 use crate::pipeline::report::{Context, DecidedRepository, Item, rules_behind};
@@ -55,17 +57,32 @@ pub(super) async fn play<'a>(configuration: &Configuration, file: &'a TestFile, 
         let hint = "leave the line out, and write `now` beside `registry`";
         return Err(wrong(file.source.complain(&case.drawing_mark, "the drawing says what time it is", Some(hint))));
     }
-    let drawn = draw(&case.drawing, registry, &configuration.policies, case.now).await.map_err(|error| match error {
+    let policies = &configuration.policies;
+    let mut drawn = draw(&case.drawing, registry, policies, case.now).await.map_err(|error| match error {
         NotDrawn::Drawing(error) => wrong(file.drawing_problem(case, error.line, &error.message)),
         NotDrawn::Failure(failure) => NotPlayed::Failure(failure),
     })?;
-    let decisions = decide(&drawn.inventory, &configuration.policies, acting, case.now);
+    condemn_long_ago(&mut drawn, policies, acting, case.now);
+    let decisions = decide(&drawn.inventory, policies, acting, case.now);
     if decisions.repositories.is_empty() {
         let message = format!("policy {} names none of the repositories that are drawn", acting.name);
         let hint = "draw one that it names, so that a typing error does not pass for a decision";
         return Err(wrong(file.source.complain(&case.drawing_mark, &message, Some(hint))));
     }
     expected(file, case, &drawn, &decisions)
+}
+
+/// What is drawn has been condemned ever since it could be: a test asks what becomes of an image in the end, not in the first run.
+fn condemn_long_ago(drawn: &mut Drawn, policies: &[Policy], acting: &Policy, now: Timestamp) {
+    let decisions = decide(&drawn.inventory, policies, acting, now);
+    let evaluations = decisions.repositories.into_iter().filter_map(|decided| Some((decided.repository.name.clone(), decided.evaluation?)));
+    let marks: Vec<_> = evaluations.map(|(name, evaluation)| (name, evaluation.marks)).collect();
+    for (name, marks) in marks {
+        let condemned = marks.into_iter().map(|mark| Condemned { mark, since: Timestamp::UNIX_EPOCH }).collect();
+        if let Some(repository) = drawn.inventory.repositories.iter_mut().find(|repository| repository.name == name) {
+            repository.observations.condemned = condemned;
+        }
+    }
 }
 
 fn acting<'a>(configuration: &'a Configuration, file: &TestFile, case: &Case) -> Result<&'a Policy, Problem> {
@@ -150,13 +167,8 @@ fn judged(
     steps: Option<&Steps>,
     item: Item,
 ) -> Got {
-    let context = Context {
-        contents,
-        policies: &decided.policies,
-        acting: decided.acting,
-        observations: &decided.repository.observations,
-        now: decisions.plan.now,
-    };
+    let observations = &decided.repository.observations;
+    let context = Context { contents, policies: &decided.policies, acting: decided.acting, observations, now: decisions.plan.now };
     let (manifest, tag) = match item {
         Item::Manifest(manifest) => (manifest, None),
         Item::Tag(tag) => (contents.owner_of(tag), Some(tag)),
@@ -184,7 +196,7 @@ fn judged(
     for lock in steps.into_iter().flat_map(|steps| &steps.locks).filter(is_meant) {
         got.verdicts.extend(lock_verdicts(lock.change));
         got.reasons.push(format!("{} changes its lock", lock.cause));
-        if let Cause::Rules(rules) = &lock.cause {
+        if let Cause::Rules(rules) | Cause::Released(rules) = &lock.cause {
             rules.iter().for_each(|rule| got.rule(&decided.policies[decided.acting].name, rule));
         }
     }

@@ -609,6 +609,7 @@ policies:
                             ),
                         ),
                         except_last: None,
+                        condemned_for: None,
                         adopt_backlog: false,
                     },
                 ),
@@ -616,4 +617,32 @@ policies:
         ]
     "#]]
     .assert_debug_eq(&configuration.policies[0].rules);
+}
+
+#[test]
+fn identities_and_their_authority_are_resolved() {
+    let text = "version: 1
+registries:
+  - name: a
+    endpoint: https://a.example
+    auth: { kind: azure_pipelines, service_connection_id: s }
+    apply_auth: { kind: client_certificate, tenant_id: t, client_id: c, certificate_file: tls.crt, key_file: /tls.key }
+    authority: https://login.microsoftonline.us/
+  - { name: b, endpoint: https://b.example, auth: { kind: azure_cli, tenant_id: t } }
+policies: p
+state: { volatile: true }
+";
+    let policies = with_rules("- { name: a, keep: { tags: { glob: [a] } } }").replace("    mode:", "    registries: [a]\n    mode:");
+    let configuration = resolve_texts(("retaind.yaml", text), &[("ci.yaml", &policies)]).unwrap_or_else(|problems| panic!("{problems}"));
+    let [a, b] = &configuration.registries[..] else { panic!("two registries") };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(a.auth, Auth::AzurePipelines { tenant_id: None, client_id: None, service_connection_id: text("s") });
+    let certificate = Auth::ClientCertificate {
+        tenant_id: "t".to_owned(),
+        client_id: "c".to_owned(),
+        certificate_file: "tls.crt".into(),
+        key_file: Some("/tls.key".into()),
+    };
+    assert_eq!((a.apply_auth.as_ref(), a.authority.as_deref()), (Some(&certificate), Some("https://login.microsoftonline.us")));
+    assert_eq!((&b.auth, &b.apply_auth, &b.authority), (&Auth::AzureCli { tenant_id: text("t") }, &None, &None));
 }

@@ -177,3 +177,14 @@ paused: yes
         "#]],
     );
 }
+
+#[test]
+fn a_login_endpoint_is_an_origin_and_encrypted() {
+    for bad in ["http://127.0.0.1:1", "https://login.microsoftonline.com/tenant", "https://me@login.example"] {
+        let text = format!(
+            "version: 1\nregistries: [{{ name: a, endpoint: \"https://a.example\", authority: \"{bad}\" }}]\npolicies: p\nstate: {{ volatile: true }}\n"
+        );
+        let problems = crate::config::resolve_texts(("retaind.yaml", &text), &[]).expect_err("no login endpoint");
+        assert!(problems.to_string().contains("is not a login endpoint"), "{bad}: {problems}");
+    }
+}

@@ -162,7 +162,7 @@ policies:
                = at policies[0].name
                = hint: it is also on line 4; keep one of them
 
-            12 problems in 1 file
+            11 problems in 1 file
         "#]],
     );
 }

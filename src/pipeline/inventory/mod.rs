@@ -83,7 +83,8 @@ async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, Inventor
     };
     match references::complete(look, wanted, listed).await? {
         Ok((contents, observations)) => {
-            Ok(Repository { name: name.clone(), locks: properties.locks, observations, listing: Listing::Complete(contents) })
+            let listing = Listing::Complete(contents);
+            Ok(Repository { name: name.clone(), locks: properties.locks, observations, listing })
         }
         Err(gaps) => Ok(incomplete(properties.locks, gaps)),
     }

@@ -273,7 +273,7 @@ repository app
 async fn a_lock_that_others_touch_is_no_longer_ours() {
     let policies = |tags: &str| {
         format!(
-            "{{ version: 1, policies: [{{ name: ci, mode: enforce, repositories: {{ include: [app] }},
+            "{{ version: 1, policies: [{{ name: ci, mode: enforce, repositories: {{ include: [app] }}, limits: {{ changes: immediately }},
                 rules: [{{ name: releases, lock: {{ tags: {{ glob: [{tags}] }}, can_delete: false, release: true }} }}] }}] }}"
         )
     };

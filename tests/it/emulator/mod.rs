@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod changing;
+mod command;
 mod documented;
 mod drawing;
 mod faults;

@@ -346,6 +346,7 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
         let mark = mark_from(&format!("{place}.own_locks[{number}]"), mark)?;
         observations.own_locks.push(OwnLock { mark, closed, left: left.into() });
     }
+    // A saved listing is never applied by itself, so nothing needs to be held against it.
     Ok(Repository { name, locks: locks.into(), observations, listing })
 }
 
