@@ -1,18 +1,20 @@
 # The image of retaind: one static program on a base that holds certificates and nothing that could be run.
 #
 #   docker build --build-arg REVISION="$(git rev-parse HEAD)" -t retaind .
-#   docker build --build-arg TARGETARCH=arm64 -t retaind:arm64 .       # for the other architecture
+#   docker build --platform linux/arm64 -t retaind:arm64 .             # the other architecture, compiled on this one
 #
 # Both bases are build arguments, so that a release can name them by digest (as the release workflow does) and a test can put others
 # in their place. Plain Dockerfile syntax only: no front end is fetched for it.
 ARG RUST_IMAGE=docker.io/library/rust:1.95-bookworm
 ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
 
-FROM ${RUST_IMAGE} AS build
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS build
 WORKDIR /build
 
-# The architecture of the result; that of this machine if not said. Sets `target` and, where they differ, the linker of the other.
-ARG TARGETARCH=
+# The architecture of the result, by the builder; where it says none, that of this machine. Writes the name of the compiler's target,
+# and fetches the other linker where the two differ.
+ARG TARGETARCH
+# hadolint ignore=DL3008
 RUN set -eu; here="$(dpkg --print-architecture)"; wanted="${TARGETARCH:-$here}"; \
     case "$wanted" in \
         amd64) machine=x86_64; compiler=gcc-x86-64-linux-gnu ;; \
@@ -47,7 +49,7 @@ ARG REVISION=unknown
 RUN set -eu; touch src/main.rs src/lib.rs build.rs; \
     RETAIND_REVISION="$REVISION" cargo build --locked --profile dist --target "$(cat /target)" --bin retaind; \
     install -D -m 755 "target/$(cat /target)/dist/retaind" /root-of-image/usr/bin/retaind; \
-    if ldd /root-of-image/usr/bin/retaind 2>&1 | grep -q '=>'; then echo "the program is not static" >&2; exit 1; fi
+    case "$(ldd /root-of-image/usr/bin/retaind 2>&1 || true)" in *'=>'*) echo "the program is not static" >&2; exit 1 ;; esac
 
 FROM ${BASE_IMAGE}
 COPY --from=build /root-of-image/ /

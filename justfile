@@ -34,6 +34,11 @@ advisories:
 bench *filter:
     cargo bench --locked {{ filter }}
 
+# Writes anew what is generated: schemas, references, manual, expectations of tests, and what the chart repeats. Read what changes
+generate:
+    UPDATE_EXPECT=1 cargo test --locked
+    charts/retaind/schema/generate.py
+
 # Builds the image and runs it without any right; needs root and podman, takes minutes
 image-test:
     tests/image/test.sh

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::SignedDuration;
 
 use super::auth::{Auth, Credential, Scope, Verdict, judge_challenge};
-use super::courier::{Courier, Incoming, Outgoing};
+use super::budget::{Budget, Queue};
+use super::courier::{Courier, Incoming, Outgoing, Wanted};
 use super::endpoint::Endpoint;
 use super::error::{Action, Error, Failure, Operation, Permission, printable};
 use super::statistics::Statistics;
@@ -18,10 +19,11 @@ use super::wire;
 use crate::clock::Clock;
 use crate::model::{LockChange, RegistryName};
 
-/// A client of one registry. Cheap to clone; clones share tokens, the retry budget, pauses and statistics.
+/// A client of one registry. Cheap to clone; clones share tokens, the retry budget, statistics and the place in the queue.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    queue: Arc<Queue>,
 }
 
 struct Shared {
@@ -29,6 +31,8 @@ struct Shared {
     endpoint: Endpoint,
     courier: Arc<Courier>,
     auth: Auth,
+    /// Of the second identity, which alone may change something.
+    apply_auth: Option<Auth>,
 }
 
 /// What a [`Client`] is made of.
@@ -41,8 +45,12 @@ pub struct ClientOptions {
     pub transport: Arc<dyn Transport>,
     /// Who asks.
     pub credential: Credential,
+    /// Who changes something, where that is another identity than the one that reads. None: the same.
+    pub apply_credential: Option<Credential>,
     /// Tells when tokens expire.
     pub clock: Clock,
+    /// What may be taken of the registry's limits. Clients of one registry share it.
+    pub budget: Budget,
     /// Seeds the jitter of waits, so that a simulation can be repeated.
     pub jitter_seed: u64,
 }
@@ -78,18 +86,27 @@ pub(super) struct Call {
     pub(super) scope: Scope,
     /// The action of the scope that this request needs.
     pub(super) needs: Action,
+    /// What besides `Accept` and the token it carries; a body without a content type is JSON.
+    pub(super) headers: HeaderMap,
     pub(super) accept: &'static str,
     pub(super) body: Option<Bytes>,
-    pub(super) answer_max_bytes: usize,
+    pub(super) wanted: Wanted,
 }
 
 impl Client {
     /// A client that has not asked anything yet.
     pub fn new(options: ClientOptions) -> Self {
-        let ClientOptions { registry, endpoint, transport, credential, clock, jitter_seed } = options;
-        let courier = Arc::new(Courier::new(transport, clock.clone(), jitter_seed));
-        let auth = Auth::new(endpoint.clone(), courier.clone(), credential, clock);
-        Self { shared: Arc::new(Shared { registry, endpoint, courier, auth }) }
+        let ClientOptions { registry, endpoint, transport, credential, apply_credential, clock, budget, jitter_seed } = options;
+        let courier = Arc::new(Courier::new(transport, clock.clone(), jitter_seed, budget));
+        let auth_of = |credential| Auth::new(endpoint.clone(), courier.clone(), credential, clock.clone());
+        let (auth, apply_auth) = (auth_of(credential), apply_credential.map(auth_of));
+        Self { shared: Arc::new(Shared { registry, endpoint, courier, auth, apply_auth }), queue: Arc::default() }
+    }
+
+    /// The same client with a queue of its own: for a run that takes turns with others, however many requests each has waiting.
+    #[must_use]
+    pub fn with_own_queue(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), queue: Arc::default() }
     }
 
     /// The registry's name in the configuration.
@@ -118,11 +135,12 @@ impl Client {
     }
 
     async fn call_inner(&self, call: &Call) -> Result<Incoming, Failure> {
-        let Shared { endpoint, courier, auth, .. } = &*self.shared;
+        let Shared { endpoint, courier, .. } = &*self.shared;
+        let auth = self.auth_for(&call.scope);
         let uri = endpoint.at(&call.path_and_query).ok_or_else(|| Failure::protocol("the path of the request is not valid"))?;
-        let mut headers = HeaderMap::new();
+        let mut headers = call.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
-        if call.body.is_some() {
+        if call.body.is_some() && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let mut outgoing = Outgoing {
@@ -131,13 +149,13 @@ impl Client {
             uri,
             headers,
             body: call.body.clone().unwrap_or_default(),
-            answer_max_bytes: call.answer_max_bytes,
+            wanted: call.wanted,
         };
         let mut renewed = false;
         loop {
             let token = auth.token(&call.scope).await?;
             outgoing.headers.insert(AUTHORIZATION, token.header());
-            let incoming = courier.send(&outgoing).await?;
+            let incoming = courier.send(&self.queue, &outgoing).await?;
             if incoming.status != StatusCode::UNAUTHORIZED {
                 return Ok(incoming);
             }
@@ -152,6 +170,17 @@ impl Client {
         }
     }
 
+    /// The tokens for a scope: those of the identity that reads, or of the one that changes something.
+    pub(super) fn auth_for(&self, scope: &Scope) -> &Auth {
+        let Shared { auth, apply_auth, .. } = &*self.shared;
+        apply_auth.as_ref().filter(|_| scope.allows_changes()).unwrap_or(auth)
+    }
+
+    /// The identity that reads, and the one that changes something where that is another.
+    pub(super) fn identities(&self) -> (&Auth, Option<&Auth>) {
+        (&self.shared.auth, self.shared.apply_auth.as_ref())
+    }
+
     /// Turns an answer that is not the wanted one into the error it stands for.
     pub(super) fn refused(&self, call: &Call, incoming: &Incoming) -> Error {
         self.error(call, refusal(call.operation, incoming))
@@ -162,9 +191,9 @@ impl Client {
         Error { operation: call.operation, registry: self.shared.registry.clone(), item: call.item.clone(), failure }
     }
 
-    /// The way to the registry, for the one request that needs no token.
-    pub(super) fn courier(&self) -> &Courier {
-        &self.shared.courier
+    /// Sends the one kind of request that carries no token.
+    pub(super) async fn send(&self, outgoing: &Outgoing) -> Result<Incoming, Failure> {
+        self.shared.courier.send(&self.queue, outgoing).await
     }
 
     /// Sends a read and returns its body.

@@ -8,11 +8,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::budget::{Budget, Queue};
 use super::error::{Failure, Operation};
 use super::limits::{ATTEMPT_MAX, ATTEMPTS_MAX, ATTEMPTS_UNANSWERED_MAX, ERROR_MAX_BYTES, IN_FLIGHT_MAX};
-use super::retry::{Pauses, RetryBudget, VerbClass, backoff, retry_after};
-use super::statistics::Counters;
-use super::transport::{Delivery, Transport, TransportError, TransportErrorKind, Unread};
+use super::retry::{RetryBudget, VerbClass, backoff, retry_after};
+use super::statistics::{Counters, remaining_calls};
+use super::transport::{Body, Delivery, Transport, TransportError, TransportErrorKind, Unread};
 use crate::clock::Clock;
 
 /// The way to one registry, shared by everything that asks it.
@@ -21,7 +22,7 @@ pub(super) struct Courier {
     clock: Clock,
     in_flight: Semaphore,
     budget: RetryBudget,
-    pauses: Pauses,
+    throttle: Budget,
     random: Mutex<fastrand::Rng>,
     pub(super) counters: Counters,
 }
@@ -33,15 +34,27 @@ pub(super) struct Outgoing {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// Most bytes that a successful answer may have. Zero: its body is not read at all.
-    pub(super) answer_max_bytes: usize,
+    /// What is wanted of the body of a successful answer.
+    pub(super) wanted: Wanted,
 }
 
-/// An answer, read to its end.
+/// What is wanted of the body of a successful answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Nothing: it is not read at all.
+    Nothing,
+    /// All of it, up to this many bytes.
+    AtMost(usize),
+    /// The caller reads it, piece by piece.
+    Pieces,
+}
+
+/// An answer: read to its end, or to be read by the caller who wanted it in pieces.
 pub(super) struct Incoming {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) pieces: Option<Body>,
 }
 
 /// How often a request was tried so far.
@@ -57,6 +70,8 @@ enum Broken {
     Lost(TransportError),
     /// The answer is longer than it may be.
     TooLong,
+    /// The answer's body is coded, which nobody asked for.
+    Coded(String),
 }
 
 /// What to do after an attempt.
@@ -71,13 +86,13 @@ enum Next {
 }
 
 impl Courier {
-    pub(super) fn new(transport: Arc<dyn Transport>, clock: Clock, jitter_seed: u64) -> Self {
+    pub(super) fn new(transport: Arc<dyn Transport>, clock: Clock, jitter_seed: u64, throttle: Budget) -> Self {
         Self {
             transport,
             clock,
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
             budget: RetryBudget::new(),
-            pauses: Pauses::default(),
+            throttle,
             random: Mutex::new(fastrand::Rng::with_seed(jitter_seed)),
             counters: Counters::default(),
         }
@@ -86,11 +101,11 @@ impl Courier {
     /// Sends until there is an answer that repeating would not improve, or until the bounds say stop.
     ///
     /// A change of the registry is repeated only when it was certainly not carried out.
-    pub(super) async fn send(&self, outgoing: &Outgoing) -> Result<Incoming, Failure> {
+    pub(super) async fn send(&self, queue: &Queue, outgoing: &Outgoing) -> Result<Incoming, Failure> {
         let class = VerbClass::of(outgoing.operation);
         let mut tries = Tries { attempt: 1, unanswered: 0 };
         loop {
-            self.pauses.wait(class, self.random()).await;
+            self.throttle.wait(queue, class, self.random()).await;
             let result = self.attempt(outgoing).await;
             tries.unanswered += u32::from(matches!(result, Err(Broken::Lost(_))));
             match self.judge(outgoing.operation, tries, result) {
@@ -104,7 +119,7 @@ impl Courier {
                     if let Some(pause) = pause {
                         let (operation, seconds) = (outgoing.operation.as_str(), pause.as_secs());
                         tracing::info!(host = host(&outgoing.uri), operation, seconds, "the registry asks to wait");
-                        self.pauses.pause(class, pause);
+                        self.throttle.refused(class, pause);
                     }
                     if ATTEMPTS_MAX <= tries.attempt || !self.budget.take() {
                         return Err(or);
@@ -148,21 +163,34 @@ impl Courier {
 
     async fn exchange(&self, outgoing: &Outgoing, request: http::Request<Bytes>) -> Result<Incoming, Broken> {
         let (head, body) = self.transport.send(request).await.map_err(Broken::Lost)?.into_parts();
-        let body = if head.status.is_success() {
-            match outgoing.answer_max_bytes {
-                0 => Bytes::new(),
-                max_bytes => body.read(max_bytes).await.map_err(|unread| match unread {
+        let mut pieces = None;
+        let body = if head.status.is_success() && outgoing.wanted != Wanted::Nothing {
+            if let Some(coding) = coding(&head.headers) {
+                return Err(Broken::Coded(coding));
+            }
+            match outgoing.wanted {
+                Wanted::Nothing => Bytes::new(),
+                Wanted::AtMost(max_bytes) => body.read(max_bytes).await.map_err(|unread| match unread {
                     Unread::TooLong => Broken::TooLong,
                     Unread::Failed(error) => Broken::Lost(TransportError { delivery: Delivery::Unknown, ..error }),
                 })?,
+                Wanted::Pieces => {
+                    pieces = Some(body);
+                    Bytes::new()
+                }
             }
+        } else if head.status.is_success() {
+            Bytes::new()
         } else {
             // The status says enough where the envelope cannot be read.
             body.read(ERROR_MAX_BYTES).await.unwrap_or_default()
         };
         self.counters.count(outgoing.operation, Some(head.status.as_u16()));
         self.counters.note(outgoing.operation, &head.headers, self.clock.now());
-        Ok(Incoming { status: head.status, headers: head.headers, body })
+        if let Some(left) = remaining_calls(&head.headers) {
+            self.throttle.told(VerbClass::of(outgoing.operation), left);
+        }
+        Ok(Incoming { status: head.status, headers: head.headers, body, pieces })
     }
 
     /// Decides what an attempt's end means.
@@ -186,7 +214,13 @@ impl Courier {
                     Delivery::Unknown | Delivery::NotSent => again(error.into()),
                 };
             }
-            Err(Broken::TooLong) => return Next::Done(Err(too_long(operation))),
+            Err(Broken::TooLong) => {
+                return Next::Done(Err(unreadable(operation, "the body is longer than any such answer may be".to_owned())));
+            }
+            Err(Broken::Coded(coding)) => {
+                let said = format!("the body is coded as {coding}, though none but the plain one was asked for");
+                return Next::Done(Err(unreadable(operation, said)));
+            }
         };
         let asked = retry_after(&incoming.headers, self.clock.now());
         match incoming.status {
@@ -217,8 +251,15 @@ impl Courier {
     }
 }
 
-fn too_long(operation: Operation) -> Failure {
-    let said = "the body is longer than any such answer may be".to_owned();
+/// The coding of a body that is not the plain one: a small body could become a large one, so that none is undone here.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let coding = headers.get(header::CONTENT_ENCODING)?;
+    let coding = coding.to_str().map_or_else(|_| "something unreadable".to_owned(), super::error::printable);
+    (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then_some(coding)
+}
+
+/// An answer came that cannot be read: a change has been carried out, or not.
+fn unreadable(operation: Operation, said: String) -> Failure {
     if operation.changes_the_registry() { Failure::OutcomeUnknown { said } } else { Failure::Protocol { said } }
 }
 

@@ -79,6 +79,12 @@ pub enum Failure {
         /// What was wrong and where.
         said: String,
     },
+    /// What was to be sent cannot be: it could not be read, or is larger than the registry takes. Correct it.
+    #[error("{said}")]
+    Input {
+        /// What is wrong with it.
+        said: String,
+    },
     /// The answer points somewhere else: a page, redirect or token endpoint on another origin. It was not followed.
     #[error("the answer points elsewhere and was not followed: {said}")]
     Hostile {
@@ -116,8 +122,30 @@ pub enum Operation {
     GetManifest,
     /// Delete a manifest with all its tags.
     DeleteManifest,
+    /// Put a manifest.
+    PutManifest,
     /// Read a blob.
     GetBlob,
+    /// Delete a blob.
+    DeleteBlob,
+    /// Begin to upload a blob. Beginning twice does no harm: the registry forgets what is not finished.
+    StartUpload,
+    /// Send a part of a blob.
+    UploadChunk,
+    /// Ask how much of a blob has arrived.
+    GetUpload,
+    /// Finish the upload of a blob.
+    FinishUpload,
+    /// Give up the upload of a blob.
+    CancelUpload,
+    /// List the repositories that can be restored.
+    ListDeletedRepositories,
+    /// List the manifests of a repository that can be restored.
+    ListDeletedManifests,
+    /// List the tags of a repository that can be restored.
+    ListDeletedTags,
+    /// Restore a manifest under a tag.
+    RestoreManifest,
     /// Exchange an Entra token for the registry's refresh token.
     ExchangeToken,
     /// Get an access token.
@@ -137,6 +165,14 @@ pub enum Action {
     MetadataRead,
     /// Change locks.
     MetadataWrite,
+    /// Write manifests and blobs.
+    Push,
+    /// List what was deleted and can be restored, in the whole registry.
+    DeletedCatalog,
+    /// Read what was deleted and can be restored.
+    DeletedRead,
+    /// Restore what was deleted.
+    DeletedRestore,
 }
 
 /// A right to do something, to a repository or to the registry.
@@ -144,7 +180,7 @@ pub enum Action {
 pub struct Permission {
     /// What may be done, in order.
     pub actions: Vec<Action>,
-    /// To which repository. None: the registry's catalog.
+    /// To which repository. None: to the registry as a whole.
     pub repository: Option<RepositoryName>,
 }
 
@@ -165,7 +201,18 @@ impl Operation {
             Self::UpdateManifest => "update_manifest",
             Self::GetManifest => "get_manifest",
             Self::DeleteManifest => "delete_manifest",
+            Self::PutManifest => "put_manifest",
             Self::GetBlob => "get_blob",
+            Self::DeleteBlob => "delete_blob",
+            Self::StartUpload => "start_upload",
+            Self::UploadChunk => "upload_chunk",
+            Self::GetUpload => "get_upload",
+            Self::FinishUpload => "finish_upload",
+            Self::CancelUpload => "cancel_upload",
+            Self::ListDeletedRepositories => "list_deleted_repositories",
+            Self::ListDeletedManifests => "list_deleted_manifests",
+            Self::ListDeletedTags => "list_deleted_tags",
+            Self::RestoreManifest => "restore_manifest",
             Self::ExchangeToken => "exchange_token",
             Self::GetToken => "get_token",
         }
@@ -179,7 +226,12 @@ impl Operation {
             | Self::UpdateTag
             | Self::DeleteTag
             | Self::UpdateManifest
-            | Self::DeleteManifest => true,
+            | Self::DeleteManifest
+            | Self::PutManifest
+            | Self::DeleteBlob
+            | Self::UploadChunk
+            | Self::FinishUpload
+            | Self::RestoreManifest => true,
             Self::ListRepositories
             | Self::GetRepository
             | Self::ListTags
@@ -188,6 +240,12 @@ impl Operation {
             | Self::GetManifestProperties
             | Self::GetManifest
             | Self::GetBlob
+            | Self::StartUpload
+            | Self::GetUpload
+            | Self::CancelUpload
+            | Self::ListDeletedRepositories
+            | Self::ListDeletedManifests
+            | Self::ListDeletedTags
             | Self::ExchangeToken
             | Self::GetToken => false,
         }
@@ -208,7 +266,18 @@ impl Operation {
             Self::UpdateManifest => format!("change the lock of manifest {item}"),
             Self::GetManifest => format!("read manifest {item}"),
             Self::DeleteManifest => format!("delete manifest {item}"),
+            Self::PutManifest => format!("upload manifest {item}"),
             Self::GetBlob => format!("read blob {item}"),
+            Self::DeleteBlob => format!("delete blob {item}"),
+            Self::StartUpload => format!("begin to upload a blob to {item}"),
+            Self::UploadChunk => format!("upload a part of a blob to {item}"),
+            Self::GetUpload => format!("ask how much of a blob has arrived in {item}"),
+            Self::FinishUpload => format!("finish the upload of blob {item}"),
+            Self::CancelUpload => format!("give up the upload of a blob to {item}"),
+            Self::ListDeletedRepositories => "list the deleted repositories".to_owned(),
+            Self::ListDeletedManifests => format!("list the deleted manifests of {item}"),
+            Self::ListDeletedTags => format!("list the deleted tags of {item}"),
+            Self::RestoreManifest => format!("restore manifest {item}"),
             Self::ExchangeToken => "sign in".to_owned(),
             Self::GetToken => format!("get a token for {item}"),
         }
@@ -219,11 +288,14 @@ impl Action {
     /// The word in a token's scope.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Catalog => "*",
+            Self::Catalog | Self::DeletedCatalog => "*",
             Self::Pull => "pull",
             Self::Delete => "delete",
             Self::MetadataRead => "metadata_read",
             Self::MetadataWrite => "metadata_write",
+            Self::Push => "push",
+            Self::DeletedRead => "deleted_read",
+            Self::DeletedRestore => "deleted_restore",
         }
     }
 
@@ -236,12 +308,15 @@ impl Action {
             Self::MetadataWrite => {
                 "a role with registries/metadata/write, or Container Registry Repository Contributor where permissions are per repository"
             }
+            Self::Push => "AcrPush, or Container Registry Repository Writer where permissions are per repository",
+            Self::DeletedCatalog | Self::DeletedRead => "a role with registries/deleted/read, such as Contributor",
+            Self::DeletedRestore => "a role with registries/deleted/restore/action, such as Contributor",
         }
     }
 }
 
 impl Permission {
-    fn remedy(&self) -> String {
+    pub(super) fn remedy(&self) -> String {
         let mut roles: Vec<&str> = self.actions.iter().map(|action| action.roles()).collect();
         roles.dedup();
         format!("grant {}", roles.join("; and "))
@@ -250,8 +325,18 @@ impl Permission {
 
 impl fmt::Display for Permission {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(repository) = &self.repository else { return formatter.write_str("the permission to list the repositories") };
         let actions: Vec<&str> = self.actions.iter().map(|action| action.as_str()).collect();
+        let Some(repository) = &self.repository else {
+            if !self.actions.iter().any(|action| matches!(action, Action::Catalog | Action::DeletedCatalog)) {
+                return write!(formatter, "the permission {}", actions.join(" and "));
+            }
+            let of_deleted = self.actions.contains(&Action::DeletedCatalog);
+            return formatter.write_str(if of_deleted {
+                "the permission to list the deleted repositories"
+            } else {
+                "the permission to list the repositories"
+            });
+        };
         write!(formatter, "the permission {} on repository {repository}", actions.join(" and "))
     }
 }

@@ -11,6 +11,12 @@ pub(super) const LIST_PAGE_MAX_BYTES: usize = 8 << 20;
 pub(super) const MANIFEST_MAX_BYTES: usize = 4 << 20;
 /// A config blob: typically 2 to 20 kB, and no larger than the manifest that names it may be.
 pub const BLOB_MAX_BYTES: usize = 4 << 20;
+/// A blob that is read piece by piece. The largest layer that ACR takes has 200 GiB.
+pub(super) const BLOB_STREAM_MAX_BYTES: u64 = 200 << 30;
+/// Bytes of a blob sent by one request; as much as Microsoft's SDKs send. They pass within [`ATTEMPT_MAX`] at 1.2 Mbit/s.
+pub(super) const UPLOAD_CHUNK_BYTES: usize = 4 << 20;
+/// Where an upload goes on: a path and the registry's state of it, recorded at 200 characters.
+pub(super) const UPLOAD_LOCATION_MAX_LENGTH: usize = 4096;
 /// The properties of one repository, tag or manifest. An index of 1,000 children lists ~120 bytes for each: 120 kB.
 pub(super) const PROPERTIES_MAX_BYTES: usize = 1 << 20;
 /// The answer to the deletion of a repository lists all its digests, 75 bytes each: room for 100,000.
@@ -44,6 +50,13 @@ pub(super) const SAID_MAX_LENGTH: usize = 300;
 pub(super) const IN_FLIGHT_MAX: usize = 16;
 /// One attempt from the first byte sent to the last byte read. A page of 8 MiB at 3 Mbit/s takes 22 s.
 pub(super) const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+/// Between two pieces of a body that is read piece by piece.
+pub(super) const PIECE_MAX: Duration = Duration::from_secs(30);
+/// How often the download of one blob is taken up again where it broke.
+pub(super) const DOWNLOAD_RESUMES_MAX: u32 = 8;
+/// A listing from its first page to its last. A million manifests are 1,000 pages; at two seconds each, throttling included, they take
+/// 33 minutes. What takes longer than twice that says nothing about the registry as it is now.
+pub(super) const LISTING_MAX: Duration = Duration::from_secs(3600);
 /// Until a connection stands; longer means that nobody answers.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(5);
 
@@ -67,6 +80,26 @@ pub(super) const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 /// After a pause those who waited start spread over this time instead of at once.
 pub(super) const PAUSE_SPREAD: Duration = Duration::from_millis(500);
 
+/// Share of its rate that a budget takes, so that the bucket of the registry is never quite empty: clocks differ, and requests bunch.
+pub(super) const RATE_MARGIN: f64 = 0.98;
+/// Share of the registry's bucket that those who take everything at once leave in it, for the same reason…
+pub(super) const BUCKET_RESERVE: f64 = 0.05;
+/// … and at least so many calls: with fewer than 60 ACR reports 0 calls a second left, which stands for an empty bucket.
+pub(super) const BUCKET_RESERVE_MIN_CALLS: f64 = 70.0;
+/// What is left of a budget's rate when the registry reports that its bucket is all but empty, though it did not refuse yet.
+pub(super) const BUDGET_EASE: f64 = 0.9;
+/// How often a budget is eased at most: answers that were on their way say the same once more.
+pub(super) const BUDGET_EASE_EVERY: Duration = Duration::from_secs(10);
+/// What is left of a budget's rate after a refusal. Whoever shares the bucket is refused too and halves as well: what is free grows
+/// faster than with any milder answer.
+pub(super) const BUDGET_SHRINK: f64 = 0.5;
+/// Share of its full rate by which a lowered one grows…
+pub(super) const BUDGET_GROWTH: f64 = 0.1;
+/// … and how often: back from a half within five of the minutes in which ACR counts.
+pub(super) const BUDGET_GROWTH_EVERY: Duration = Duration::from_secs(60);
+/// Slower than one call in ten seconds no budget becomes: one call must be made to see that the registry answers again.
+pub(super) const CALLS_PER_SECOND_MIN: f64 = 0.1;
+
 /// Access tokens held, one per repository and purpose, ~2 kB each: 8 MB.
 pub(super) const TOKENS_HELD_MAX: usize = 4096;
 /// Share of its life after which a token is renewed while the old one still serves, in percent.
@@ -80,3 +113,7 @@ pub(super) const REFRESH_TOKEN_TRUSTED_SECONDS: i64 = 60;
 /// Until Microsoft Entra or the identity endpoint of the machine must have answered. Both answer within a second; the
 /// library alone would try for over a minute.
 pub(super) const ENTRA_MAX: Duration = Duration::from_secs(10);
+/// Until the Azure CLI must have answered: it starts a Python program of its own, which takes seconds on a busy machine.
+pub(super) const AZURE_CLI_MAX: Duration = Duration::from_secs(30);
+/// How long an assertion is good. Entra takes it within a second; ten minutes forgive a clock that is behind.
+pub(super) const ASSERTION_LIFE_SECONDS: i64 = 600;

@@ -7,11 +7,12 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use bytes::Bytes;
 use http::header::LINK;
 use http::{HeaderMap, Uri};
+use tokio::time::Instant;
 
 use super::client::{Call, Client};
 use super::endpoint::Endpoint;
 use super::error::{Error, Failure, printable};
-use super::limits::{EMPTY_PAGES_MAX, LINK_MAX_LENGTH, PAGES_MAX};
+use super::limits::{EMPTY_PAGES_MAX, LINK_MAX_LENGTH, LISTING_MAX, PAGES_MAX};
 use super::wire::Wrong;
 
 /// A listing that is being read.
@@ -43,6 +44,8 @@ pub(super) enum Place {
 /// What keeps a listing from going round in circles.
 #[derive(Default)]
 struct Progress {
+    /// When the first page was asked for.
+    began: Option<Instant>,
     pages: u32,
     empty_pages: u32,
     /// Hashes of what was listed so far: 8 bytes each instead of a name. Keyed afresh for each listing, so that the rare
@@ -77,6 +80,7 @@ impl<T> Pages<T> {
                 return Ok(None);
             };
             self.call.path_and_query = format!("{}?{query}", self.path);
+            self.progress.check_time().map_err(|failure| self.client.error(&self.call, failure))?;
             let incoming = self.client.read(&self.call).await?;
             let failed = |failure| self.client.error(&self.call, failure);
             let next = next_query(&incoming.headers, self.client.endpoint(), &self.path).map_err(failed)?;
@@ -133,8 +137,22 @@ macro_rules! listing_of {
 listing_of!(crate::model::RepositoryName, |name: &crate::model::RepositoryName| name.clone());
 listing_of!(super::TagProperties, |tag: &super::TagProperties| tag.name.clone());
 listing_of!(super::ManifestProperties, |manifest: &super::ManifestProperties| manifest.digest);
+listing_of!(super::SoftDeletedRepository, |repository: &super::SoftDeletedRepository| repository.name.clone());
+listing_of!(super::DeletedManifest, |manifest: &super::DeletedManifest| manifest.digest);
+// A tag that was deleted twice is listed twice, with what it pointed at each time.
+listing_of!(super::DeletedTag, |tag: &super::DeletedTag| tag.clone());
 
 impl Progress {
+    /// Refuses to go on when the listing as a whole has taken too long.
+    fn check_time(&mut self) -> Result<(), Failure> {
+        let took = self.began.get_or_insert_with(Instant::now).elapsed();
+        if took < LISTING_MAX {
+            return Ok(());
+        }
+        let (pages, minutes) = (self.pages, took.as_secs() / 60);
+        Err(Failure::Unreachable { said: format!("the listing did not end within {minutes} minutes, in which {pages} pages came") })
+    }
+
     /// Takes note of a page.
     fn step<K: Hash>(&mut self, query: &str, next: Option<&str>, keys: impl Iterator<Item = K>) -> Result<(), Failure> {
         let before = self.seen.len();
@@ -249,6 +267,17 @@ mod tests {
         ] {
             assert!(matches!(next(link), Err(Failure::Protocol { .. })), "{link}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_as_a_whole_has_an_hour() {
+        let mut progress = Progress::default();
+        assert_eq!(progress.check_time(), Ok(()));
+        tokio::time::advance(LISTING_MAX - std::time::Duration::from_secs(1)).await;
+        assert_eq!(progress.check_time(), Ok(()));
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        let Err(Failure::Unreachable { said }) = progress.check_time() else { panic!("its time is over") };
+        assert!(said.contains("60 minutes"), "{said}");
     }
 
     #[test]

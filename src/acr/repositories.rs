@@ -1,10 +1,11 @@
 //! Operations on repositories.
 
-use http::Method;
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
 
 use super::auth::Scope;
 use super::client::{Call, Client, Deleted, lock_change_body};
+use super::courier::Wanted;
 use super::error::{Action, Error, Failure, Operation};
 use super::limits::{DELETED_REPOSITORY_MAX_BYTES, LIST_PAGE_MAX_BYTES, PAGE_SIZE_MAX, PROPERTIES_MAX_BYTES};
 use super::paging::Pages;
@@ -47,9 +48,10 @@ impl Client {
             path_and_query: format!("/acr/v1/_catalog?n={}", page_size.clamp(1, PAGE_SIZE_MAX)),
             scope: Scope::Catalog,
             needs: Action::Catalog,
+            headers: HeaderMap::new(),
             accept: "application/json",
             body: None,
-            answer_max_bytes: LIST_PAGE_MAX_BYTES,
+            wanted: Wanted::AtMost(LIST_PAGE_MAX_BYTES),
         };
         Pages::new(self.clone(), call, |body, _| read_catalog(body))
     }
@@ -84,7 +86,7 @@ impl Client {
     /// As [`Self::update_repository`].
     pub async fn delete_repository(&self, repository: &RepositoryName) -> Result<(Deleted, DeletedRepository), Error> {
         let mut call = call(Operation::DeleteRepository, repository, Method::DELETE, Scope::Delete(repository.clone()), Action::Delete);
-        call.answer_max_bytes = DELETED_REPOSITORY_MAX_BYTES;
+        call.wanted = Wanted::AtMost(DELETED_REPOSITORY_MAX_BYTES);
         match self.delete(&call).await? {
             (Deleted::Done, incoming) => {
                 let deleted = read_deleted(&incoming.body).map_err(|said| self.error(&call, Failure::Protocol { said }))?;
@@ -103,9 +105,10 @@ fn call(operation: Operation, repository: &RepositoryName, method: Method, scope
         path_and_query: format!("/acr/v1/{repository}"),
         scope,
         needs,
+        headers: HeaderMap::new(),
         accept: "application/json",
         body: None,
-        answer_max_bytes: PROPERTIES_MAX_BYTES,
+        wanted: Wanted::AtMost(PROPERTIES_MAX_BYTES),
     }
 }
 

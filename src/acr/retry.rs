@@ -40,37 +40,61 @@ impl RetryBudget {
     }
 }
 
-/// Requests that the registry throttles together.
+/// Requests that the registry throttles together. The order is that of [`super::budget::Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum VerbClass {
     Read,
-    /// Changes and deletions.
+    /// Whatever changes something and deletes nothing.
     Write,
+    Delete,
     Token,
 }
 
 impl VerbClass {
     pub(super) const fn of(operation: Operation) -> Self {
-        if matches!(operation, Operation::ExchangeToken | Operation::GetToken) {
-            Self::Token
-        } else if operation.changes_the_registry() {
-            Self::Write
-        } else {
-            Self::Read
+        match operation {
+            Operation::ExchangeToken | Operation::GetToken => Self::Token,
+            Operation::DeleteRepository
+            | Operation::DeleteTag
+            | Operation::DeleteManifest
+            | Operation::DeleteBlob
+            | Operation::CancelUpload => Self::Delete,
+            Operation::UpdateRepository
+            | Operation::UpdateTag
+            | Operation::UpdateManifest
+            | Operation::PutManifest
+            | Operation::StartUpload
+            | Operation::UploadChunk
+            | Operation::FinishUpload
+            | Operation::RestoreManifest => Self::Write,
+            Operation::ListRepositories
+            | Operation::GetRepository
+            | Operation::ListTags
+            | Operation::GetTag
+            | Operation::ListManifests
+            | Operation::GetManifestProperties
+            | Operation::GetManifest
+            | Operation::GetBlob
+            | Operation::GetUpload
+            | Operation::ListDeletedRepositories
+            | Operation::ListDeletedManifests
+            | Operation::ListDeletedTags => Self::Read,
         }
     }
 }
 
 /// Until when each class of requests rests. One throttled request makes all others of its class wait too.
 #[derive(Debug, Default)]
-pub(super) struct Pauses([Mutex<Option<Instant>>; 3]);
+pub(super) struct Pauses([Mutex<Option<Instant>>; 4]);
 
 impl Pauses {
-    /// Lets the class rest for at least `duration` from now.
-    pub(super) fn pause(&self, class: VerbClass, duration: Duration) {
-        let until = Instant::now() + duration;
+    /// Lets the class rest for at least `duration` from now. Returns whether it was not resting already.
+    pub(super) fn pause(&self, class: VerbClass, duration: Duration) -> bool {
+        let now = Instant::now();
         let mut pause = lock(self.of(class));
-        *pause = Some(pause.map_or(until, |earlier| earlier.max(until)));
+        let was_awake = pause.is_none_or(|until| until <= now);
+        *pause = Some(pause.map_or(now + duration, |earlier| earlier.max(now + duration)));
+        was_awake
     }
 
     /// Waits until the class may go on. `share` (0 to 1) spreads those who wait over a moment.
@@ -174,8 +198,8 @@ mod tests {
     async fn a_pause_holds_its_class_alone() {
         let pauses = Pauses::default();
         let start = Instant::now();
-        pauses.pause(VerbClass::Write, Duration::from_secs(50));
-        pauses.pause(VerbClass::Write, Duration::from_secs(5));
+        assert!(pauses.pause(VerbClass::Write, Duration::from_secs(50)));
+        assert!(!pauses.pause(VerbClass::Write, Duration::from_secs(5)));
         pauses.wait(VerbClass::Read, 0.0).await;
         assert_eq!(start.elapsed(), Duration::ZERO);
         pauses.wait(VerbClass::Write, 0.0).await;

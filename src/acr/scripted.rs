@@ -108,6 +108,8 @@ impl Bench {
             transport: script.clone(),
             credential: Credential::Basic { user: "u".to_owned(), password: Secret::new(PASSWORD) },
             clock: Clock::new(move || now),
+            apply_credential: None,
+            budget: super::Budget::unlimited(),
             jitter_seed: 7,
         });
         Self { script, client, repository: RepositoryName::parse("a").unwrap(), digest: Digest::of(b"x") }

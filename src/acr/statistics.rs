@@ -143,8 +143,7 @@ impl Counters {
             statistics.clock_offset = Some(SignedDuration::from_secs(date.as_second() - now.as_second()));
         }
         if matches!(operation, Operation::DeleteManifest | Operation::DeleteTag | Operation::DeleteRepository) {
-            let remaining = headers.get("x-ms-ratelimit-remaining-calls-per-second").and_then(|value| value.to_str().ok()?.parse().ok());
-            statistics.remaining_deletes_per_second = remaining.or(statistics.remaining_deletes_per_second);
+            statistics.remaining_deletes_per_second = remaining_calls(headers).or(statistics.remaining_deletes_per_second);
         }
     }
 
@@ -152,6 +151,11 @@ impl Counters {
     fn lock(&self) -> MutexGuard<'_, Statistics> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many calls a second are left to the identity. ACR says so with deletions and with tokens.
+pub(super) fn remaining_calls(headers: &http::HeaderMap) -> Option<f64> {
+    headers.get("x-ms-ratelimit-remaining-calls-per-second")?.to_str().ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Operations on tags.
 
-use http::Method;
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
 
 use super::auth::Scope;
 use super::client::{Call, Client, Deleted, Order, lock_change_body};
+use super::courier::Wanted;
 use super::error::{Action, Error, Failure, Operation};
 use super::limits::{LIST_PAGE_MAX_BYTES, PAGE_SIZE_MAX, PROPERTIES_MAX_BYTES};
 use super::paging::{Pages, Place};
@@ -39,9 +40,10 @@ impl Client {
             path_and_query: format!("/acr/v1/{repository}/_tags?n={}{}", page_size.clamp(1, PAGE_SIZE_MAX), order.query()),
             scope: Scope::Read(repository.clone()),
             needs: Action::MetadataRead,
+            headers: HeaderMap::new(),
             accept: "application/json",
             body: None,
-            answer_max_bytes: LIST_PAGE_MAX_BYTES,
+            wanted: Wanted::AtMost(LIST_PAGE_MAX_BYTES),
         };
         let repository = repository.clone();
         Pages::new(self.clone(), call, move |body, place| read_list(&repository, body, place)).doubting_emptiness()
@@ -79,10 +81,10 @@ impl Client {
 }
 
 fn call(operation: Operation, repository: &RepositoryName, tag: &TagName, method: Method) -> Call {
-    let (scope, needs, answer_max_bytes) = match method {
-        Method::DELETE => (Scope::Delete(repository.clone()), Action::Delete, 0),
-        Method::PATCH => (Scope::Lock(repository.clone()), Action::MetadataWrite, PROPERTIES_MAX_BYTES),
-        _ => (Scope::Read(repository.clone()), Action::MetadataRead, PROPERTIES_MAX_BYTES),
+    let (scope, needs, wanted) = match method {
+        Method::DELETE => (Scope::Delete(repository.clone()), Action::Delete, Wanted::Nothing),
+        Method::PATCH => (Scope::Lock(repository.clone()), Action::MetadataWrite, Wanted::AtMost(PROPERTIES_MAX_BYTES)),
+        _ => (Scope::Read(repository.clone()), Action::MetadataRead, Wanted::AtMost(PROPERTIES_MAX_BYTES)),
     };
     Call {
         operation,
@@ -91,9 +93,10 @@ fn call(operation: Operation, repository: &RepositoryName, tag: &TagName, method
         path_and_query: format!("/acr/v1/{repository}/_tags/{tag}"),
         scope,
         needs,
+        headers: HeaderMap::new(),
         accept: "application/json",
         body: None,
-        answer_max_bytes,
+        wanted,
     }
 }
 

@@ -75,6 +75,11 @@ impl Body {
         Self(pieces.boxed())
     }
 
+    /// The next piece. None: that was all.
+    pub(super) async fn next_piece(&mut self) -> Option<Result<Bytes, TransportError>> {
+        self.0.next().await
+    }
+
     /// Reads to the end or to the first byte beyond `max_bytes`.
     pub(super) async fn read(mut self, max_bytes: usize) -> Result<Bytes, Unread> {
         let Some(first) = self.0.next().await.transpose().map_err(Unread::Failed)? else { return Ok(Bytes::new()) };

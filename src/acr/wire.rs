@@ -148,6 +148,67 @@ pub(super) struct WireDeletedRepository<'a> {
     pub(super) tags_deleted: Option<Vec<Cow<'a, str>>>,
 }
 
+#[derive(Deserialize)]
+pub(super) struct DeletedRepositories<'a> {
+    #[serde(borrow, deserialize_with = "present")]
+    pub(super) repositories: Option<Vec<WireDeletedName<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireDeletedName<'a> {
+    #[serde(borrow)]
+    pub(super) repository: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) created_at: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) deleted_at: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeletedManifests<'a> {
+    #[serde(borrow, deserialize_with = "present")]
+    pub(super) manifests: Option<Vec<WireDeletedManifest<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireDeletedManifest<'a> {
+    #[serde(borrow)]
+    pub(super) digest: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) created_at: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) deleted_at: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeletedTags<'a> {
+    #[serde(borrow, deserialize_with = "present")]
+    pub(super) tags: Option<Vec<WireDeletedTag<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireDeletedTag<'a> {
+    #[serde(borrow)]
+    pub(super) tag: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) digest: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) created_at: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) deleted_at: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireRestored<'a> {
+    #[serde(borrow)]
+    pub(super) digest: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) tag: Option<Cow<'a, str>>,
+}
+
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Attributes {

@@ -53,9 +53,13 @@ pub(super) enum Command {
     /// Show the daemon, or one run, on an embedded registry
     Demo(DemoArguments),
     /// Serve an in-memory imitation of Azure Container Registry
-    Emulate(EmulateArguments),
+    Emulate(Box<EmulateArguments>),
     /// Print the JSON Schema of the settings or of the policies, for editors
     Schema(SchemaArguments),
+    /// Print what a shell needs to complete the arguments
+    Completions(CompletionsArguments),
+    /// Print the manual page of the program or of one command
+    Manual(ManualArguments),
 }
 
 /// Which settings, policies and registries.
@@ -253,6 +257,20 @@ pub(super) struct DemoArguments {
     /// Run each policy once, show what it did, and end; without it, the daemon runs until Ctrl-C
     #[arg(long)]
     pub(super) once: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArguments {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManualArguments {
+    /// Of which command; left out, of the program
+    #[arg(value_name = "COMMAND")]
+    pub(super) of: Option<String>,
 }
 
 #[derive(Debug, Args)]

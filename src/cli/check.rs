@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::acr::{Order, PAGE_SIZE_MAX};
 use crate::clock::Clock;
 use crate::config::{Configuration, Problems, Seen, warnings};
-use crate::pipeline::inventory;
+use crate::pipeline::{access, inventory};
 
 use super::args::{CheckArguments, CheckOutput};
 use super::{End, Failure, connect, print};
@@ -57,11 +57,12 @@ fn valid(arguments: &CheckArguments, configuration: &Configuration) -> String {
     )
 }
 
-/// Every registry's catalog, and the tags of the repositories that a policy names.
+/// What the identities of each registry may do goes to the log. Every registry's catalog, and the tags of the repositories that a policy names.
 async fn look(configuration: &Configuration, clock: &Clock) -> Result<Vec<Seen>, Failure> {
     let mut seen = Vec::new();
     for registry in &configuration.registries {
         let client = connect::client(registry, clock)?;
+        access::announce(&client, &configuration.policies).await;
         let mut repositories = BTreeMap::new();
         for name in inventory::catalog(&client).await? {
             let is_named = configuration.policies.iter().any(|policy| policy.names(&registry.name, &name));

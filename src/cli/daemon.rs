@@ -26,13 +26,13 @@ pub(super) async fn run(arguments: &RunArguments, clock: &Clock) -> Result<End, 
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     signals::on_first(move || stopping.cancel());
-    let connecting = clock.clone();
+    let (connecting, budgets) = (clock.clone(), connect::Budgets::default());
     let daemon = Daemon {
         config: selection.config.clone(),
         configuration,
         state,
         clock: clock.clone(),
-        connect: Box::new(move |registry| connect::client(registry, &connecting).map_err(|failure| failure.said)),
+        connect: Box::new(move |registry| connect::sharing_client(registry, &connecting, &budgets).map_err(|failure| failure.said)),
         listener,
         seed: fastrand::u64(..),
     };

@@ -10,6 +10,7 @@ mod demo;
 mod emulate;
 mod explain;
 mod health;
+mod help;
 mod history;
 mod inventory;
 mod open;
@@ -155,6 +156,8 @@ async fn command(command: &Command, clock: &Clock) -> Result<End, Failure> {
         Command::Demo(arguments) => demo::demo(arguments, clock).await,
         Command::Emulate(arguments) => emulate::emulate(arguments).await,
         Command::Schema(arguments) => schema::schema(arguments),
+        Command::Completions(arguments) => help::completions(arguments),
+        Command::Manual(arguments) => help::manual(arguments),
     }
 }
 

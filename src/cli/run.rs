@@ -1,8 +1,11 @@
 //! `retaind run --once`: every selected policy on every selected registry, once. One that fails stops no other.
 
+use std::collections::BTreeSet;
+
 use crate::acr::Client;
 use crate::clock::Clock;
 use crate::config::Configuration;
+use crate::pipeline::access;
 use crate::pipeline::apply::{Applied, Brakes};
 use crate::pipeline::guard::Circumstances;
 use crate::pipeline::report::{self, Detail, SavedPlan};
@@ -26,12 +29,17 @@ pub(super) async fn once(arguments: &RunArguments, clock: &Clock) -> Result<End,
     }
     let brakes = signals::brakes(open::brakes(&configuration.state));
     let mut end = End::Done;
+    let budgets = connect::Budgets::default();
+    let mut announced = BTreeSet::new();
     for (acting, registry) in pairs {
         if brakes.are_pulled() {
             return Ok(end.max(End::Partial));
         }
-        let outcome = match connect::client(registry, clock) {
+        let outcome = match connect::sharing_client(registry, clock, &budgets) {
             Ok(client) => {
+                if announced.insert(&registry.name) {
+                    access::announce(&client, &configuration.policies).await;
+                }
                 let wired = Wired { configuration: &configuration, client, state: &state, clock, brakes: &brakes };
                 one(wired, acting, arguments.accept.as_deref(), None).await
             }

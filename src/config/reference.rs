@@ -19,11 +19,32 @@ and values of the wrong kind are errors, and all of them are reported at once (`
   expressions match the whole tag as well; write them in single quotes.
 ";
 
+const RULES: &str = "
+## How rules are read
+
+- **What a rule is about**: `tags` (ordinary tags; `sha256-….sig` and the like live and die with their subject), `untagged`, `orphaned`, or, with
+  filters alone, every ordinary tag and every untagged image. Filters and conditions of one `delete` are ANDed, conditions of one `keep` are
+  ORed, rules are ORed, and keep wins.
+- **Unknown means keep.** Whether a manifest fits a filter is sometimes not to be said: the registry tells no media type, no size, no platform,
+  never a variant; an index runs on several platforms of which only some are named, or one of its children is missing. A `delete` then leaves
+  the item alone, a `keep` keeps it, whatever its conditions; both say so in the reasons. What a `keep` keeps for that reason uses no slot of
+  any count.
+- **Counts** (`last`, `except_last`, `daily` …) are over everything that the rule chooses in the repository, before any age is looked at. Images
+  are counted, not names: an image counts once, by its newest tag that the rule chooses. What is locked, of unknown time or kept by a rule
+  without conditions uses no slot, and rules do not influence each other's counts otherwise.
+- **Periods**: the newest image of each of the last N days, weeks, months or years that have an image at all, on the calendar of the policy's
+  `time_zone`. An image lies in the period of its newest tag that the rule chooses. `per` and `order_by` belong to `last` alone.
+- **Ages**: `older_than` is strictly older, `newer_than` in a `delete` strictly newer; at the very limit an image stays. A tag's age runs from the
+  newer of its own and its manifest's update. What has no tag has been so since retaind first saw it without one; an orphan with a companion
+  tag is as old as its newest push.
+";
+
 /// The page `docs/configuration.md`.
 pub fn reference() -> String {
     let mut page = INTRODUCTION.to_owned();
     chapter(&mut page, "Settings: `retaind.yaml`", &SETTINGS);
     chapter(&mut page, "Policies: `policies/*.yaml`", &POLICIES);
+    page.push_str(RULES);
     chapter(&mut page, "Policy tests: `policies/*.test.yaml`", &TESTS);
     page
 }

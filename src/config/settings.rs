@@ -46,12 +46,16 @@ pub struct Registry {
     pub endpoint: http::Uri,
     /// How to prove who we are.
     pub auth: Auth,
+    /// How to prove who changes something, if that is somebody else than who plans.
+    pub apply_auth: Option<Auth>,
+    /// Where Microsoft Entra tokens come from; None: found out.
+    pub authority: Option<String>,
     /// The audience of Microsoft Entra tokens.
     pub audience: String,
     /// Further certificate authorities, PEM.
     pub ca_file: Option<PathBuf>,
-    /// Where the request rate starts.
-    pub throttle: Throttle,
+    /// Where the request rate starts. None: nothing is written, which stands for the default except on this machine.
+    pub throttle: Option<Throttle>,
 }
 
 /// How to prove who we are. Secrets are paths of files.
@@ -81,6 +85,31 @@ pub enum Auth {
         client_id: String,
         /// Where the secret is.
         secret_file: PathBuf,
+    },
+    /// A service principal with a certificate.
+    ClientCertificate {
+        /// The tenant.
+        tenant_id: String,
+        /// The application.
+        client_id: String,
+        /// Where the certificate is, PEM.
+        certificate_file: PathBuf,
+        /// Where its key is; None: in the same file.
+        key_file: Option<PathBuf>,
+    },
+    /// Whoever is signed in to the Azure CLI.
+    AzureCli {
+        /// The tenant.
+        tenant_id: Option<String>,
+    },
+    /// The service connection of a pipeline; what is None comes from the variables of the job.
+    AzurePipelines {
+        /// The tenant.
+        tenant_id: Option<String>,
+        /// The application.
+        client_id: Option<String>,
+        /// The connection.
+        service_connection_id: Option<String>,
     },
     /// A scope-map token or the admin user.
     Basic {

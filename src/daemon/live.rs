@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::acr::{Client, Failure, Statistics};
+use crate::acr::{Client, Statistics};
 use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::model::RegistryName;
+use crate::pipeline::access;
 use crate::pipeline::apply::{Brakes, pause_file};
 use crate::pipeline::guard::Circumstances;
 use crate::policy::{Policy, Schedule};
@@ -206,7 +207,7 @@ impl Live {
         let begun = Begun {
             key,
             configuration: Arc::clone(&self.configuration),
-            client: client.clone(),
+            client: client.with_own_queue(),
             state: self.state.clone(),
             clock: self.clock.clone(),
             circumstances: Circumstances {
@@ -309,7 +310,7 @@ impl Live {
             match kept.map_or_else(|| (self.connect)(registry).map(|client| (client, Statistics::default())), Ok) {
                 Ok(client) => {
                     if client.1 == Statistics::default() {
-                        let signing_in = sign_in(client.0.clone(), Arc::clone(&self.signed_in));
+                        let signing_in = sign_in(client.0.clone(), Arc::clone(&self.configuration), Arc::clone(&self.signed_in));
                         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(signing_in));
                     }
                     self.clients.insert(registry.name.clone(), client);
@@ -431,15 +432,9 @@ fn longest_interval(schedule: &Schedule, after: Timestamp) -> Option<Duration> {
     Duration::try_from(longest).ok()
 }
 
-/// Asks for something small, so that a wrong credential is told at the start and not with the first run at night.
-async fn sign_in(client: Client, ended: Arc<Notify>) {
-    let catalog = client.list_repositories(1).next_page().await;
-    // Scope-map tokens cannot list the catalog, and need not.
-    if let Err(error) = catalog.map(drop)
-        && !matches!(error.failure, Failure::Forbidden { .. })
-    {
-        warn!(registry = %client.registry(), "{error}");
-    }
+/// Signs in and tells what the identities may do, so that a mistake is told at the start and not with the first run at night.
+async fn sign_in(client: Client, configuration: Arc<Configuration>, ended: Arc<Notify>) {
+    access::announce(&client, &configuration.policies).await;
     ended.notify_one();
 }
 

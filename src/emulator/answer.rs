@@ -92,6 +92,7 @@ impl Answer {
                  https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation",
                 json!({}),
             ),
+            Refusal::TagExists => Self::error(StatusCode::CONFLICT, "CONFLICT", "the tag names another manifest, force is needed"),
             Refusal::ManifestInvalid => {
                 Self::error_with(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", "manifest invalid", json!({"Reason": {}}))
             }

@@ -87,10 +87,11 @@ impl Permissions {
         true
     }
 
-    fn allow(self, resource: &str, action: &str) -> bool {
+    fn allow(self, resource: &str, name: &str, action: &str) -> bool {
         match (resource, action) {
+            ("registry", "*") if name == "deleted_catalog" => self.deleted_read,
             ("registry", "*") => self.catalog,
-            ("registry" | "repository", "deleted_read") => self.deleted_read,
+            ("repository", "deleted_read") => self.deleted_read,
             ("repository", "deleted_restore") => self.deleted_restore,
             ("repository", "pull") => self.pull,
             ("repository", "push") => self.push,
@@ -149,7 +150,7 @@ impl Principal {
                 None => true,
                 Some(patterns) => resource == "repository" && patterns.iter().any(|pattern| matches(pattern, name)),
             };
-            is_there && grant.permissions.allow(resource, action)
+            is_there && grant.permissions.allow(resource, name, action)
         })
     }
 

@@ -49,10 +49,10 @@ impl Kind {
 }
 
 /// The bytes of a manifest, kept or made when they are asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Body {
     /// As they were pushed.
-    Kept(Box<Kept>),
+    Kept(Arc<Kept>),
     /// Of a drawn image: how its line looks, and which of the repeated ones it is.
     Drawn { look: Arc<Look>, number: u32, layer_size_bytes: u64 },
 }
@@ -66,7 +66,7 @@ pub(crate) struct Kept {
 
 impl Body {
     pub(crate) fn pushed(bytes: &[u8], subject: Option<Digest>, handle: Option<&str>) -> Self {
-        Self::Kept(Box::new(Kept { bytes: bytes.into(), subject, handle: handle.map(Into::into) }))
+        Self::Kept(Arc::new(Kept { bytes: bytes.into(), subject, handle: handle.map(Into::into) }))
     }
 
     pub(crate) fn bytes(&self) -> Bytes {
@@ -138,6 +138,8 @@ pub(crate) struct Document {
 pub(crate) struct Descriptor {
     pub(crate) media_type: String,
     pub(crate) digest: String,
+    /// Registries written in Go take what leaves it out, as an example of Microsoft's SDK does.
+    #[serde(default)]
     size: u64,
     urls: Option<Vec<String>>,
     pub(crate) platform: Option<Platform>,

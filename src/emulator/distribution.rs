@@ -8,7 +8,6 @@ use serde_json::json;
 use super::answer::Answer;
 use super::content::{self, OCI_INDEX};
 use super::digest::Digest;
-use super::metadata::linked;
 use super::route::Reference;
 use super::wire::{Referrer, Referrers};
 use super::world::{Quarantine, Refusal, Repository};
@@ -32,9 +31,10 @@ impl Emulator {
 
     fn get_manifest(&self, call: &Call, name: &str, reference: &Reference) -> Result<Answer, Answer> {
         let sees_all = self.may_read_quarantine(&call.identity);
+        let at = self.seen_at(call);
         let mut state = self.lock();
         let unknown = |_| manifest_unknown(name, reference);
-        let repository = state.world.repository_mut(name).map_err(unknown)?;
+        let repository = state.world.repository_at(name, at).map_err(unknown)?;
         let (digest, tag_readable) = match reference {
             Reference::Digest(digest) => (*digest, true),
             Reference::Tag(tag) => {
@@ -53,12 +53,18 @@ impl Emulator {
             return Err(Answer::refused(&Refusal::Locked, name));
         }
         let answer = Answer::bytes(&manifest.kind.media_type, manifest.body.bytes());
-        repository.learn_config(digest);
+        if let Ok(repository) = state.world.repository_mut(name) {
+            repository.learn_config(digest);
+        }
+        if call.method == Method::HEAD && self.options().unknowns.head_without_digest {
+            return Ok(answer);
+        }
         Ok(answer.with_digest(digest).with(ETAG, &format!("\"{digest}\"")))
     }
 
     fn delete_manifest(&self, name: &str, digest: Digest) -> Result<Answer, Answer> {
-        let deleted = self.lock().world.delete_manifest(name, digest, self.options().laws());
+        let laws = self.laws();
+        let deleted = self.lock().world.delete_manifest(name, digest, laws);
         deleted.map(|()| Answer::empty(StatusCode::ACCEPTED)).map_err(|refusal| {
             if refusal == Refusal::ManifestUnknown {
                 Answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &format!("manifest {digest} is not found"))
@@ -79,6 +85,10 @@ impl Emulator {
         let content_type = call.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let pushed = self.push_time();
         let mut state = self.lock();
+        // Pushing what was deleted softly is refused; in which words is not known.
+        if state.world.bin.holds(name, digest) {
+            return Err(refused(Refusal::Locked));
+        }
         let repository = state.world.repository_or_new(name, pushed);
         if !repository.allows_push(tag) {
             return Err(refused(Refusal::Locked));
@@ -99,8 +109,9 @@ impl Emulator {
 
     pub(crate) fn referrers(&self, call: &Call, name: &str, subject: Digest) -> Result<Answer, Answer> {
         let wanted = call.get("artifactType");
+        let at = self.seen_at(call);
         let state = self.lock();
-        let repository = state.world.repository(name).map_err(|refusal| Answer::refused(&refusal, name))?;
+        let repository = state.world.repository_at(name, at).map_err(|refusal| Answer::refused(&refusal, name))?;
         let found = repository.referrers_of(subject).filter_map(|digest| referrer(repository, digest));
         let manifests = found.filter(|found| wanted.is_none_or(|wanted| found.artifact_type.as_deref() == Some(wanted))).collect();
         let body = Referrers { schema_version: 2, media_type: OCI_INDEX, manifests };
@@ -108,15 +119,6 @@ impl Emulator {
         answer.headers.clear();
         let answer = answer.with(CONTENT_TYPE, OCI_INDEX);
         Ok(if wanted.is_some() { answer.with(FILTERS_APPLIED, "artifactType") } else { answer })
-    }
-
-    pub(crate) fn tag_names(&self, call: &Call, name: &str) -> Result<Answer, Answer> {
-        let page = self.page(call).in_name_order();
-        let state = self.lock();
-        let repository = state.world.repository(name).map_err(|refusal| Answer::refused(&refusal, name))?;
-        let (found, more, cursor) = self.tags_on(&page, repository, None);
-        let tags: Vec<&str> = found.into_iter().map(|(name, _)| name).collect();
-        Ok(linked(Answer::json(StatusCode::OK, &json!({"name": name, "tags": tags})), call, &page, more, cursor))
     }
 
     pub(crate) fn blob(&self, call: &Call, name: &str, digest: Digest) -> Result<Answer, Answer> {

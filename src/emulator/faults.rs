@@ -142,9 +142,10 @@ pub(crate) fn strike(faults: &mut Vec<Armed>, method: &Method, path: &str, route
             continue;
         }
         fault.times -= 1;
-        match &fault.failure {
-            Failure::Delay(time) => strike.delay += *time,
-            other => strike.failure = Some(other.clone()),
+        if let Failure::Delay(time) = &fault.failure {
+            strike.delay += *time;
+        } else {
+            strike.failure = Some(fault.failure.clone());
         }
     }
     faults.retain(|fault| 0 < fault.times);

@@ -46,6 +46,10 @@ pub struct RequestInfo {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OverTls;
 
+/// Marks a request that came in by the replica.
+#[derive(Debug, Clone, Copy)]
+struct ByReplica;
+
 /// Where a request came in, when it came over a socket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Local(pub(crate) SocketAddr);
@@ -63,6 +67,8 @@ pub(crate) struct Call {
     pub(crate) login_server: String,
     /// Whose it is, once that is known.
     pub(crate) identity: String,
+    /// It came in by the replica.
+    pub(crate) by_replica: bool,
     /// Where it came in; `None` in-process.
     pub(crate) local: Option<SocketAddr>,
 }
@@ -80,6 +86,15 @@ impl Emulator {
         Router::new().fallback(handle).with_state(self.clone())
     }
 
+    /// The registry as a replica in another region shows it: later. What is written there is written everywhere.
+    pub fn replica_router(&self) -> Router {
+        let mark = |mut request: Request| {
+            request.extensions_mut().insert(ByReplica);
+            std::future::ready(request)
+        };
+        self.router().layer(axum::middleware::map_request(mark))
+    }
+
     fn operation(&self, mut call: Call, route: Option<&Route>, correlation: &str) -> Answer {
         let Some(route) = route else { return Answer::page_not_found() };
         if !route.methods().contains(&call.method) {
@@ -90,8 +105,11 @@ impl Emulator {
         if !open {
             match self.authorize(&call, need.as_ref()) {
                 Ok(identity) => call.identity = identity,
-                Err(challenge) => return challenge,
+                Err(challenge) => return self.denied(route, challenge),
             }
+        }
+        if let Some(name) = route.repository().filter(|_| call.method != Method::GET && call.method != Method::HEAD) {
+            self.remember(name);
         }
         let call = &call;
         let left = match self.charge(call, route) {
@@ -100,7 +118,11 @@ impl Emulator {
         };
         let answer = match route {
             Route::Ping => Ok(Answer::bytes("application/json; charset=utf-8", Bytes::from_static(b"{}"))),
-            Route::Catalog => Ok(self.catalog(call)),
+            Route::Catalog => self.catalog(call),
+            Route::DeletedCatalog => self.deleted_catalog(call),
+            Route::DeletedManifests { name } => self.deleted_manifests(call, name),
+            Route::DeletedTags { name } => self.deleted_tags(call, name),
+            Route::Restore { name, digest } => self.restore(call, name, *digest),
             Route::Repository { name } => self.repository(call, name),
             Route::Tags { name } => self.tags(call, name),
             Route::Tag { name, tag } => self.tag(call, name, tag),
@@ -123,6 +145,16 @@ impl Emulator {
             (true, _) => answer,
             (false, left) => self.traced(call, answer, left),
         }
+    }
+
+    /// What those are told who have a token that is not good for this.
+    fn denied(&self, route: &Route, challenge: Answer) -> Answer {
+        let insufficient = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("insufficient_scope"));
+        let has_token = challenge.headers.iter().any(|(_, value)| insufficient(value));
+        if self.options().unknowns.denied_catalog_is_empty && *route == Route::Catalog && has_token {
+            return Self::empty_catalog();
+        }
+        challenge
     }
 
     /// Counts a request against the limits; a request that was refused for want of rights is not counted.
@@ -260,6 +292,7 @@ fn call(emulator: &Emulator, parts: ::http::request::Parts, body: Bytes) -> Call
     Call {
         login_server: emulator.options().login_server.clone().unwrap_or_else(|| host.unwrap_or("localhost").to_owned()),
         identity: String::new(),
+        by_replica: parts.extensions.get::<ByReplica>().is_some(),
         local: parts.extensions.get::<Local>().map(|local| local.0),
         scheme: if over_tls { "https" } else { "http" },
         path: uri.path().to_owned(),

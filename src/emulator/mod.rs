@@ -7,11 +7,14 @@ mod admin;
 mod alter;
 mod answer;
 mod auth;
+mod bin;
+mod blobs;
 mod content;
 mod digest;
 mod distribution;
 mod drawn;
 mod faults;
+mod history;
 mod http;
 mod journal;
 mod metadata;
@@ -29,8 +32,10 @@ mod serve;
 mod snapshot;
 mod storage;
 mod throttle;
+mod times;
 mod tls;
 mod token;
+mod unknowns;
 mod upload;
 mod wire;
 mod words;
@@ -60,6 +65,7 @@ pub use self::serve::serve_admin;
 pub use self::snapshot::RepositorySnapshot;
 pub use self::throttle::{Allowance, Sku, Throttle};
 pub use self::tls::{Tls, TlsError};
+pub use self::unknowns::{NoTags, PageOfZero, SWITCHES, Unknowns};
 pub use self::words::LineError;
 pub use self::world::{Locks, Quarantine};
 
@@ -127,6 +133,16 @@ pub struct Options {
     pub locked_tag_protects_manifest: bool,
     /// Whether locked tags and manifests protect their repository from deletion. Unknown; the dangerous answer is the default.
     pub locked_content_protects_repository: bool,
+    /// How long what was deleted can be brought back; `None`: deleted is gone.
+    pub soft_delete: Option<SignedDuration>,
+    /// How much later than single items lists show what changes.
+    pub listing_lag: SignedDuration,
+    /// How much later than the registry its replica shows what changes.
+    pub replica_lag: SignedDuration,
+    /// How many uploads may be under way; a client that starts more and finishes none is broken.
+    pub uploads_max: usize,
+    /// Answers to the other open questions.
+    pub unknowns: Unknowns,
 }
 
 /// The order of listings.
@@ -165,16 +181,11 @@ impl Default for Options {
             cascade: true,
             locked_tag_protects_manifest: false,
             locked_content_protects_repository: false,
-        }
-    }
-}
-
-impl Options {
-    fn laws(&self) -> Laws {
-        Laws {
-            cascade: self.cascade,
-            locked_tag_protects: self.locked_tag_protects_manifest,
-            locked_content_protects: self.locked_content_protects_repository,
+            soft_delete: None,
+            listing_lag: SignedDuration::ZERO,
+            replica_lag: SignedDuration::ZERO,
+            uploads_max: 1_000,
+            unknowns: Unknowns::default(),
         }
     }
 }
@@ -241,6 +252,17 @@ impl Emulator {
     fn push_time(&self) -> Timestamp {
         let now = self.now();
         now.checked_sub(self.0.options.push_age).unwrap_or(now)
+    }
+
+    fn laws(&self) -> Laws {
+        let options = self.options();
+        Laws {
+            cascade: options.cascade,
+            locked_tag_protects: options.locked_tag_protects_manifest,
+            locked_content_protects: options.locked_content_protects_repository,
+            partial_repository_delete: options.unknowns.partial_repository_delete,
+            soft_delete: options.soft_delete.map(|_| self.now()),
+        }
     }
 
     fn options(&self) -> &Options {
@@ -349,6 +371,7 @@ impl Emulator {
     /// Moves a tag, or makes it, as a push does now.
     pub fn move_tag(&self, repository: &str, tag: &str, digest: Digest) -> Result<(), NotHeld> {
         let now = self.push_time();
+        self.remember(repository);
         let mut state = self.lock();
         let held = state.world.repository_mut(repository).map_err(|_| NotHeld(format!("repository {repository}")))?;
         if !held.manifests.contains_key(&digest) {
@@ -360,9 +383,17 @@ impl Emulator {
 
     /// Removes a tag, locked or not.
     pub fn remove_tag(&self, repository: &str, tag: &str) -> Result<(), NotHeld> {
+        self.remember(repository);
         let mut state = self.lock();
         let held = state.world.repository_mut(repository).map_err(|_| NotHeld(format!("repository {repository}")))?;
         if held.remove_tag(tag) { Ok(()) } else { Err(NotHeld(format!("tag {tag} in {repository}"))) }
+    }
+
+    /// Keeps what lists or replicas that lag still show.
+    fn remember(&self, repository: &str) {
+        let Options { listing_lag, replica_lag, .. } = self.options();
+        let now = self.now();
+        self.lock().world.remember(repository, now, *listing_lag + *replica_lag);
     }
 
     /// Sets the flags of a repository.

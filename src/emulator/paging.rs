@@ -1,6 +1,8 @@
 //! Pages and cursors. In name order the cursor is the last name; in time order it is `<19 digits>&<name>`, and a bare name there is no cursor
 //! at all: the first page comes again, which is what the real registry does to clients that build their own.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
 use super::percent;
@@ -21,6 +23,8 @@ pub(crate) struct Page {
     pub(crate) order: Order,
     /// As it was given: the next link repeats it.
     orderby: String,
+    /// The cursors of time order are not to be read.
+    opaque: bool,
 }
 
 /// What fits on a page, and whether there is more behind it.
@@ -32,7 +36,7 @@ pub(crate) struct Cut<T> {
 
 impl Page {
     /// Sizes that are no positive number mean the default; sizes above the maximum are capped without a word.
-    pub(crate) fn read(query: &[(String, String)], size_default: usize, size_max: usize) -> Self {
+    pub(crate) fn read(query: &[(String, String)], size_default: usize, size_max: usize, opaque: bool) -> Self {
         let get = |name: &str| query.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
         let size = get("n").and_then(|n| n.parse().ok()).filter(|n| 0 < *n).unwrap_or(size_default).min(size_max);
         let orderby = get("orderby").unwrap_or_default();
@@ -41,7 +45,17 @@ impl Page {
             "timedesc" => Order::TimeDescending,
             _ => Order::Name,
         };
-        Self { size, last: get("last").filter(|last| !last.is_empty()), order, orderby }
+        Self { size, last: get("last").filter(|last| !last.is_empty()), order, orderby, opaque }
+    }
+
+    /// Whether a page of no items was asked for, or of less.
+    pub(crate) fn is_of_zero(query: &[(String, String)]) -> bool {
+        let n = query.iter().find(|(name, _)| name == "n").and_then(|(_, n)| n.parse::<i64>().ok());
+        n.is_some_and(|n| n < 1)
+    }
+
+    pub(crate) fn of_size(self, size: usize) -> Self {
+        Self { size, ..self }
     }
 
     /// For listings that know no other order.
@@ -63,8 +77,8 @@ impl Page {
         items: impl Iterator<Item = (Timestamp, K)>,
         read_name: impl Fn(&str) -> Option<K>,
     ) -> Cut<(i64, K)> {
-        let after = self.last.as_deref().and_then(cursor).and_then(|(key, name)| Some((key, read_name(name)?)));
-        let keyed = items.map(|(time, name)| (self.key(time), name));
+        let after = self.time_cursor().and_then(|(key, name)| Some((key, read_name(&name)?)));
+        let keyed = items.map(|(time, name)| (key(self.order, time), name));
         let mut items: Vec<(i64, K)> = keyed.filter(|item| after.as_ref().is_none_or(|after| after < item)).collect();
         let more = self.size < items.len();
         if more {
@@ -75,17 +89,25 @@ impl Page {
         Cut { items, more }
     }
 
-    /// The number by which times sort upwards in this order: .NET ticks, subtracted from the largest when the newest comes first.
-    fn key(&self, time: Timestamp) -> i64 {
-        let ticks = ticks(time);
-        if self.order == Order::TimeDescending { i64::MAX - ticks } else { ticks }
+    /// Where the last page in time order ended, if that is what the client gave back.
+    pub(crate) fn time_cursor(&self) -> Option<(i64, String)> {
+        let last = self.last.as_deref()?;
+        let text = if self.opaque { String::from_utf8(URL_SAFE_NO_PAD.decode(last).ok()?).ok()? } else { last.to_owned() };
+        cursor(&text).map(|(key, name)| (key, name.to_owned()))
     }
 
     /// The `Link` to the page behind `cursor`, in the encoding of the path that was asked for.
     pub(crate) fn link(&self, path: &str, cursor: &str) -> String {
-        let (last, orderby) = (percent::encode(cursor), percent::encode(&self.orderby));
+        let cursor = if self.opaque && self.order != Order::Name { URL_SAFE_NO_PAD.encode(cursor) } else { cursor.to_owned() };
+        let (last, orderby) = (percent::encode(&cursor), percent::encode(&self.orderby));
         format!("<{path}?last={last}&n={}&orderby={orderby}>; rel=\"next\"", self.size)
     }
+}
+
+/// The number by which times sort upwards in this order: .NET ticks, subtracted from the largest when the newest comes first.
+pub(crate) fn key(order: Order, time: Timestamp) -> i64 {
+    let ticks = ticks(time);
+    if order == Order::TimeDescending { i64::MAX - ticks } else { ticks }
 }
 
 /// The cursor of an item in time order.
@@ -111,7 +133,7 @@ mod tests {
     use super::*;
 
     fn page(query: &str) -> Page {
-        Page::read(&percent::pairs(query), 100, 1000)
+        Page::read(&percent::pairs(query), 100, 1000, false)
     }
 
     #[test]
@@ -124,7 +146,7 @@ mod tests {
     #[test]
     fn a_recorded_cursor_means_its_recorded_time() {
         let time: Timestamp = "2020-03-26T10:09:31.3938861Z".parse().unwrap();
-        assert_eq!(time_cursor(page("orderby=timedesc").key(time), "12.04"), "8586163895140836946&12.04");
+        assert_eq!(time_cursor(key(Order::TimeDescending, time), "12.04"), "8586163895140836946&12.04");
     }
 
     #[test]

@@ -51,6 +51,17 @@ pub(crate) enum Route {
         name: String,
         id: String,
     },
+    DeletedCatalog,
+    DeletedManifests {
+        name: String,
+    },
+    DeletedTags {
+        name: String,
+    },
+    Restore {
+        name: String,
+        digest: Digest,
+    },
     /// A blob in the storage behind the registry.
     Stored {
         name: String,
@@ -106,6 +117,9 @@ impl Route {
 
     /// No part of a repository name starts with an underscore, so the first `/_` ends the name.
     fn metadata(rest: &str) -> Option<Self> {
+        if let Some(deleted) = rest.strip_prefix("_deleted/") {
+            return Self::deleted(deleted);
+        }
         let Some((name, operation)) = rest.split_once("/_") else { return repository(rest).map(|name| Self::Repository { name }) };
         let name = repository(name)?;
         match operation.split_once('/') {
@@ -114,6 +128,42 @@ impl Route {
             Some(("tags", tag)) if name::is_tag(tag) => Some(Self::Tag { name, tag: tag.to_owned() }),
             Some(("manifests", digest)) => Some(Self::ManifestProperties { name, digest: digest.parse().ok()? }),
             _ => None,
+        }
+    }
+
+    fn deleted(rest: &str) -> Option<Self> {
+        if rest == "_catalog" {
+            return Some(Self::DeletedCatalog);
+        }
+        let (name, operation) = rest.split_once("/_")?;
+        let name = repository(name)?;
+        match operation.split_once('/') {
+            None if operation == "manifests" => Some(Self::DeletedManifests { name }),
+            None if operation == "tags" => Some(Self::DeletedTags { name }),
+            Some(("manifests", digest)) => Some(Self::Restore { name, digest: digest.parse().ok()? }),
+            _ => None,
+        }
+    }
+
+    /// The repository that the request is about, if it is about one.
+    pub(crate) fn repository(&self) -> Option<&str> {
+        match self {
+            Self::Ping | Self::Catalog | Self::DeletedCatalog | Self::Exchange | Self::Token | Self::Requests => None,
+            Self::Repository { name }
+            | Self::Tags { name }
+            | Self::Tag { name, .. }
+            | Self::Manifests { name }
+            | Self::ManifestProperties { name, .. }
+            | Self::TagNames { name }
+            | Self::Manifest { name, .. }
+            | Self::Referrers { name, .. }
+            | Self::Blob { name, .. }
+            | Self::Uploads { name }
+            | Self::Upload { name, .. }
+            | Self::DeletedManifests { name }
+            | Self::DeletedTags { name }
+            | Self::Restore { name, .. }
+            | Self::Stored { name, .. } => Some(name),
         }
     }
 
@@ -165,6 +215,10 @@ impl Route {
             Self::Blob { .. } => "/v2/{name}/blobs/{digest}",
             Self::Uploads { .. } => "/v2/{name}/blobs/uploads/",
             Self::Upload { .. } => "/v2/{name}/blobs/uploads/{id}",
+            Self::DeletedCatalog => "/acr/v1/_deleted/_catalog",
+            Self::DeletedManifests { .. } => "/acr/v1/_deleted/{name}/_manifests",
+            Self::DeletedTags { .. } => "/acr/v1/_deleted/{name}/_tags",
+            Self::Restore { .. } => "/acr/v1/_deleted/{name}/_manifests/{digest}",
             Self::Stored { .. } => "/{account}/docker/registry/v2/blobs/{digest}/data",
             Self::Exchange => "/oauth2/exchange",
             Self::Token => "/oauth2/token",
@@ -182,7 +236,8 @@ impl Route {
             Self::ManifestProperties { .. } => &[Method::GET, Method::PATCH],
             Self::Manifest { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
             Self::Blob { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
-            Self::Uploads { .. } | Self::Exchange => &[Method::POST],
+            Self::DeletedCatalog | Self::DeletedManifests { .. } | Self::DeletedTags { .. } => &[Method::GET],
+            Self::Uploads { .. } | Self::Exchange | Self::Restore { .. } => &[Method::POST],
             Self::Upload { .. } => &[Method::GET, Method::PATCH, Method::PUT, Method::DELETE],
             Self::Token => &[Method::GET, Method::POST],
         }
@@ -194,6 +249,11 @@ impl Route {
         let (name, actions) = match self {
             Self::Ping | Self::Stored { .. } | Self::Exchange | Self::Token | Self::Requests => return None,
             Self::Catalog => return Some(Need { resource: "registry", name: "catalog".to_owned(), actions: &["*"], instead: None }),
+            Self::DeletedCatalog => {
+                return Some(Need { resource: "registry", name: "deleted_catalog".to_owned(), actions: &["*"], instead: None });
+            }
+            Self::DeletedManifests { name } | Self::DeletedTags { name } => (name, DELETED_READ),
+            Self::Restore { name, .. } => (name, RESTORE),
             Self::Repository { name } | Self::Tags { name } | Self::Tag { name, .. } | Self::Manifests { name } => (name, METADATA_READ),
             Self::ManifestProperties { name, .. } => (name, METADATA_READ),
             Self::TagNames { name } => {
@@ -214,6 +274,8 @@ impl Route {
 }
 
 const METADATA_READ: &[&str] = &["metadata_read"];
+const DELETED_READ: &[&str] = &["deleted_read"];
+const RESTORE: &[&str] = &["deleted_read", "deleted_restore"];
 const PUSH: &[&str] = &["pull", "push"];
 
 fn repository(name: &str) -> Option<String> {

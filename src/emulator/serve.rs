@@ -41,6 +41,11 @@ impl Emulator {
         accept(self.router(), listener, None, self.options().connections_max, shutdown).await;
     }
 
+    /// Serves [`Emulator::replica_router`] over HTTP, or HTTPS with `tls`, otherwise as [`Emulator::serve`].
+    pub async fn serve_replica(self, listener: TcpListener, tls: Option<Tls>, shutdown: impl Future<Output = ()>) {
+        accept(self.replica_router(), listener, tls, self.options().connections_max, shutdown).await;
+    }
+
     /// Serves HTTPS, otherwise as [`Emulator::serve`].
     pub async fn serve_tls(self, listener: TcpListener, tls: &Tls, shutdown: impl Future<Output = ()>) {
         accept(self.router(), listener, Some(tls.clone()), self.options().connections_max, shutdown).await;

@@ -124,13 +124,18 @@ pub(crate) enum Class {
 impl Class {
     /// The kinds that a request counts as.
     pub(crate) fn of(route: &Route, method: &Method) -> &'static [Self] {
-        match route {
-            Route::Exchange | Route::Token => &[Self::Token],
-            Route::Stored { .. } | Route::Requests => &[],
-            Route::Referrers { .. } => &[Self::Referrers, Self::Read],
-            _ if *method == Method::DELETE => &[Self::Delete],
-            _ if *method == Method::GET || *method == Method::HEAD => &[Self::Read],
-            _ => &[Self::Write],
+        if matches!(route, Route::Exchange | Route::Token) {
+            &[Self::Token]
+        } else if matches!(route, Route::Stored { .. } | Route::Requests) {
+            &[]
+        } else if matches!(route, Route::Referrers { .. }) {
+            &[Self::Referrers, Self::Read]
+        } else if *method == Method::DELETE {
+            &[Self::Delete]
+        } else if *method == Method::GET || *method == Method::HEAD {
+            &[Self::Read]
+        } else {
+            &[Self::Write]
         }
     }
 }

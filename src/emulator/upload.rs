@@ -30,9 +30,6 @@ struct Upload {
     started: Timestamp,
 }
 
-/// The most uploads that may be under way; a client that starts more and finishes none is broken.
-const UPLOADS_MAX: usize = 1_000;
-
 impl Emulator {
     pub(crate) fn start_upload(&self, call: &Call, name: &str) -> Result<Answer, Answer> {
         let id = self.next_id();
@@ -41,7 +38,7 @@ impl Emulator {
         if !state.world.repositories.get(name).is_none_or(|repository| repository.locks.write) {
             return Err(Answer::refused(&Refusal::Locked, name));
         }
-        if UPLOADS_MAX <= state.uploads.0.len() {
+        if self.options().uploads_max <= state.uploads.0.len() {
             return Err(Answer::error(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "too many uploads are under way"));
         }
         let upload = Upload { repository: name.to_owned(), bytes: call.body.to_vec(), started };

@@ -91,8 +91,9 @@ impl<'a> TagItem<'a> {
 pub(crate) struct TagList<'a> {
     pub(crate) registry: &'a str,
     pub(crate) image_name: &'a str,
-    /// `null` when there are none, as in the other lists; not recorded.
-    pub(crate) tags: Option<Vec<TagItem<'a>>>,
+    /// The inner `None` is `null`, the outer one no such key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tags: Option<Option<Vec<TagItem<'a>>>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,6 +118,8 @@ pub(crate) struct ManifestItem<'a> {
     pub(crate) media_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) config_media_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) artifact_type: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<&'a str>,
     pub(crate) changeable_attributes: Attributes,

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use super::content::{self, Body, Kind};
+use super::bin::Bin;
+use super::content::{Body, Kind};
 use super::digest::Digest;
-use super::drawn;
+use super::history::History;
+use super::paging::Order;
+use super::times::Times;
 
 /// How much later than its `lastUpdateTime` a new repository says it was created.
 ///
@@ -82,6 +85,8 @@ pub(crate) enum Refusal {
     ManifestUnknown,
     BlobUnknown,
     Locked,
+    /// The tag names something else.
+    TagExists,
     /// The manifest does not parse, contradicts its content type, or names children that are not there.
     ManifestInvalid,
     /// A config or layer that the manifest names was not uploaded.
@@ -97,6 +102,10 @@ pub(crate) struct Laws {
     pub(crate) locked_tag_protects: bool,
     /// Locked tags and manifests protect their repository from deletion.
     pub(crate) locked_content_protects: bool,
+    /// What is not locked is deleted with a repository that is not.
+    pub(crate) partial_repository_delete: bool,
+    /// What is deleted can be brought back; the time is now.
+    pub(crate) soft_delete: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +117,7 @@ pub(crate) struct Tag {
 }
 
 /// One manifest. Kept small: a million of them should fit.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     /// `createdTime` and `lastUpdateTime`, which are always equal.
     pub(crate) pushed: Timestamp,
@@ -122,7 +131,7 @@ pub(crate) struct Manifest {
     pub(crate) quarantine: Option<Quarantine>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Repository {
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
@@ -133,16 +142,28 @@ pub(crate) struct Repository {
     tagged: BTreeSet<(Digest, Arc<str>)>,
     /// Subject and referrer; the subject need not exist.
     referrers: BTreeSet<(Digest, Digest)>,
+    manifest_times: Times<Digest>,
+    tag_times: Times<Arc<str>>,
     /// Blobs that were uploaded.
-    blobs: HashMap<Digest, Bytes>,
+    pub(super) blobs: HashMap<Digest, Bytes>,
     /// Where the config blobs of drawn images are found, learnt when their manifest is read: a blob is only asked for by those who read it.
-    drawn_configs: HashMap<Digest, Digest>,
+    pub(super) drawn_configs: HashMap<Digest, Digest>,
 }
 
 /// The repositories by name.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     pub(crate) repositories: BTreeMap<Arc<str>, Repository>,
+    pub(crate) bin: Bin,
+    pub(crate) history: History,
+}
+
+/// What was removed with a manifest, or a tag alone.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    pub(crate) digest: Digest,
+    pub(crate) manifest: Option<Manifest>,
+    pub(crate) tags: Vec<(Arc<str>, Tag)>,
 }
 
 /// What a repository's deletion reports.
@@ -167,13 +188,16 @@ impl World {
     }
 
     /// Removes one tag. Only the tag's own lock and the repository's write lock count: a manifest's lock does not hold its tags.
-    pub(crate) fn untag(&mut self, name: &str, tag: &str) -> Result<Digest, Refusal> {
+    pub(crate) fn untag(&mut self, name: &str, tag: &str, laws: Laws) -> Result<Digest, Refusal> {
         let repository = self.repository_mut(name).map_err(|_| Refusal::TagUnknown)?;
         let found = *repository.tags.get(tag).ok_or(Refusal::TagUnknown)?;
         if !repository.locks.write || !found.locks.allow_delete() {
             return Err(Refusal::Locked);
         }
         repository.remove_tag(tag);
+        if let Some(now) = laws.soft_delete {
+            self.bin.take(name, Removed { digest: found.digest, manifest: None, tags: vec![(tag.into(), found)] }, now);
+        }
         Ok(found.digest)
     }
 
@@ -186,29 +210,58 @@ impl World {
         if !repository.locks.write || !manifest.locks.allow_delete() || laws.locked_tag_protects && tag_locked {
             return Err(Refusal::Locked);
         }
-        let mut condemned = vec![digest];
+        let (mut condemned, mut gone) = (vec![digest], Vec::new());
         while let Some(digest) = condemned.pop() {
-            repository.remove_manifest(digest);
+            gone.push(repository.remove_manifest(digest));
             if laws.cascade {
                 condemned.extend(repository.referrers_of(digest).filter(|referrer| repository.manifests.contains_key(referrer)));
             }
         }
-        if repository.manifests.is_empty() {
-            self.repositories.remove(name);
+        let is_empty = repository.manifests.is_empty();
+        self.throw_away(name, gone, laws);
+        if is_empty {
+            self.forget(name, laws);
         }
         Ok(())
     }
 
+    /// What was removed is gone, or in the bin.
+    fn throw_away(&mut self, name: &str, gone: Vec<Removed>, laws: Laws) {
+        if let Some(now) = laws.soft_delete {
+            for removed in gone {
+                self.bin.take(name, removed, now);
+            }
+        }
+    }
+
+    /// Removes a repository that lost its last manifest.
+    fn forget(&mut self, name: &str, laws: Laws) {
+        if let Some(repository) = self.repositories.remove(name).filter(|_| laws.soft_delete.is_some()) {
+            self.bin.take_blobs(name, repository);
+        }
+    }
+
     pub(crate) fn delete_repository(&mut self, name: &str, laws: Laws) -> Result<Deleted, Refusal> {
-        let repository = self.repository(name)?;
-        let content_locked = laws.locked_content_protects
-            && (repository.manifests.values().any(|manifest| !manifest.locks.allow_delete())
-                || repository.tags.values().any(|tag| !tag.locks.allow_delete()));
-        if !repository.locks.allow_delete() || content_locked {
+        let repository = self.repository_mut(name)?;
+        let content_locked = laws.locked_content_protects && repository.holds_locks();
+        if !repository.locks.allow_delete() || content_locked && !laws.partial_repository_delete {
             return Err(Refusal::Locked);
         }
-        let repository = self.repositories.remove(name).ok_or(Refusal::RepositoryUnknown)?;
-        Ok(Deleted { manifests: repository.manifests.into_keys().collect(), tags: repository.tags.into_keys().collect() })
+        let is_free = |digest: &Digest, manifest: &Manifest| {
+            let tags_free = || repository.tags_of(*digest).all(|tag| repository.tags.get(tag).is_none_or(|tag| tag.locks.allow_delete()));
+            !content_locked || manifest.locks.allow_delete() && tags_free()
+        };
+        let manifests: Vec<Digest> =
+            repository.manifests.iter().filter(|(digest, manifest)| is_free(digest, manifest)).map(|(digest, _)| *digest).collect();
+        let gone: Vec<Removed> = manifests.iter().map(|digest| repository.remove_manifest(*digest)).collect();
+        let mut tags: Vec<Arc<str>> = gone.iter().flat_map(|removed| &removed.tags).map(|(tag, _)| Arc::clone(tag)).collect();
+        self.throw_away(name, gone, laws);
+        if content_locked {
+            return Err(Refusal::Locked);
+        }
+        tags.sort();
+        self.forget(name, laws);
+        Ok(Deleted { manifests, tags })
     }
 }
 
@@ -222,8 +275,43 @@ impl Repository {
             tags: BTreeMap::new(),
             tagged: BTreeSet::new(),
             referrers: BTreeSet::new(),
+            manifest_times: Times::default(),
+            tag_times: Times::default(),
             blobs: HashMap::new(),
             drawn_configs: HashMap::new(),
+        }
+    }
+
+    fn holds_locks(&self) -> bool {
+        self.manifests.values().any(|manifest| !manifest.locks.allow_delete()) || self.tags.values().any(|tag| !tag.locks.allow_delete())
+    }
+
+    /// Makes ready for pages in time order.
+    pub(crate) fn prepare_manifests(&mut self, order: Order) {
+        let Self { manifests, manifest_times, .. } = self;
+        manifest_times.prepare(order, manifests.iter().map(|(digest, manifest)| (manifest.pushed, *digest)));
+    }
+
+    /// Makes ready for pages in time order.
+    pub(crate) fn prepare_tags(&mut self, order: Order) {
+        let Self { tags, tag_times, .. } = self;
+        tag_times.prepare(order, tags.iter().map(|(name, tag)| (tag.updated, Arc::clone(name))));
+    }
+
+    pub(crate) fn manifest_times(&self) -> &Times<Digest> {
+        &self.manifest_times
+    }
+
+    pub(crate) fn tag_times(&self) -> &Times<Arc<str>> {
+        &self.tag_times
+    }
+
+    /// Dates a tag that is there.
+    pub(crate) fn date_tag(&mut self, name: &str, time: Timestamp) {
+        if let Some((name, tag)) = self.tags.get_key_value(name).map(|(name, tag)| (Arc::clone(name), *tag)) {
+            self.tag_times.remove(tag.updated, &name);
+            self.tag_times.insert(time, &name);
+            self.tags.insert(name, Tag { created: time, updated: time, ..tag });
         }
     }
 
@@ -270,6 +358,9 @@ impl Repository {
             self.referrers.insert((subject, digest));
         }
         let ghost = manifest.ghost;
+        if !self.manifests.contains_key(&digest) {
+            self.manifest_times.insert(manifest.pushed, &digest);
+        }
         self.manifests.entry(digest).or_insert(manifest).ghost = ghost;
     }
 
@@ -285,82 +376,38 @@ impl Repository {
         let tag = match self.tags.get(&name).copied() {
             Some(old) => {
                 self.tagged.remove(&(old.digest, Arc::clone(&name)));
+                self.tag_times.remove(old.updated, &name);
                 Tag { digest, updated: now, ..old }
             }
             None => Tag { digest, created: now, updated: now, locks: Locks::OPEN },
         };
         self.updated = self.updated.max(now);
         self.tagged.insert((digest, Arc::clone(&name)));
+        self.tag_times.insert(now, &name);
         self.tags.insert(name, tag);
     }
 
     /// Whether it was there.
     pub(crate) fn remove_tag(&mut self, name: &str) -> bool {
         let Some((name, tag)) = self.tags.remove_entry(name) else { return false };
+        self.tag_times.remove(tag.updated, &name);
         self.tagged.remove(&(tag.digest, name))
     }
 
-    fn remove_manifest(&mut self, digest: Digest) {
-        let tags: Vec<Arc<str>> = self.tags_of(digest).cloned().collect();
-        for tag in tags {
-            self.remove_tag(&tag);
+    fn remove_manifest(&mut self, digest: Digest) -> Removed {
+        let names: Vec<Arc<str>> = self.tags_of(digest).cloned().collect();
+        let mut tags = Vec::with_capacity(names.len());
+        for name in names {
+            tags.extend(self.tags.get(&name).map(|tag| (Arc::clone(&name), *tag)));
+            self.remove_tag(&name);
         }
-        if let Some(manifest) = self.manifests.remove(&digest)
-            && let Some(subject) = manifest.body.subject()
-        {
-            self.referrers.remove(&(subject, digest));
-        }
-    }
-
-    pub(crate) fn insert_blob(&mut self, digest: Digest, bytes: Bytes) {
-        self.blobs.insert(digest, bytes);
-    }
-
-    pub(crate) fn remove_blob(&mut self, digest: Digest) -> Result<(), Refusal> {
-        self.blobs.remove(&digest).map(drop).ok_or(Refusal::BlobUnknown)
-    }
-
-    /// Remembers where the config blob of a drawn image is, before someone asks for it.
-    pub(crate) fn learn_config(&mut self, manifest: Digest) {
-        let config = self.manifests.get(&manifest).and_then(|manifest| manifest.body.config()).map(|config| Digest::of(&config));
-        if let Some(config) = config {
-            self.drawn_configs.insert(config, manifest);
-        }
-    }
-
-    /// The bytes of a blob: uploaded, shared by all drawn images, or the config of one of them.
-    pub(crate) fn blob(&self, digest: Digest) -> Result<Bytes, Refusal> {
-        if let Some(bytes) = self.blobs.get(&digest) {
-            return Ok(bytes.clone());
-        }
-        if let Some(bytes) = drawn::shared_blob(digest) {
-            return Ok(bytes);
-        }
-        let matching = |bytes: &Bytes| Digest::of(bytes) == digest;
-        let learnt = self.drawn_configs.get(&digest).and_then(|manifest| self.manifests.get(manifest)?.body.config());
-        if let Some(bytes) = learnt.filter(matching) {
-            return Ok(bytes);
-        }
-        self.manifests.values().filter_map(|manifest| manifest.body.config()).find(matching).ok_or(Refusal::BlobUnknown)
-    }
-
-    /// Checks pushed bytes against what the repository holds and makes them a manifest.
-    pub(crate) fn accept(&self, bytes: Bytes, content_type: &str, pushed: Timestamp) -> Result<Manifest, Refusal> {
-        let read = content::read(&bytes, content_type).ok_or(Refusal::ManifestInvalid)?;
-        let mut image_size_bytes = bytes.len() as u64;
-        let mut kind = read.kind;
-        for child in &read.children {
-            let child = self.live_manifest(*child).map_err(|_| Refusal::ManifestInvalid)?;
-            image_size_bytes += child.image_size_bytes;
-        }
-        for blob in &read.blobs {
-            image_size_bytes += blob.size_bytes;
-            if !blob.foreign {
-                let found = self.blob(blob.digest).map_err(|_| Refusal::ManifestBlobUnknown(blob.digest))?;
-                kind.learn_platform(&blob.media_type, &found);
+        let manifest = self.manifests.remove(&digest);
+        if let Some(manifest) = &manifest {
+            self.manifest_times.remove(manifest.pushed, &digest);
+            if let Some(subject) = manifest.body.subject() {
+                self.referrers.remove(&(subject, digest));
             }
         }
-        let body = Body::pushed(&bytes, read.subject, None);
-        Ok(Manifest { pushed, image_size_bytes, kind: Arc::new(kind), body, locks: Locks::OPEN, ghost: false, quarantine: None })
+        Removed { digest, manifest, tags }
     }
 }

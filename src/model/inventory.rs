@@ -27,8 +27,6 @@ pub struct Repository {
     pub locks: Locks,
     /// What earlier looks and runs noted about it.
     pub observations: Observations,
-    /// How many manifests it should have by earlier listings, if it has far fewer.
-    pub shrunk_from: Option<u32>,
     /// What is in it.
     pub listing: Listing,
 }

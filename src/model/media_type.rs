@@ -15,8 +15,8 @@ pub enum MediaType {
     DockerManifest,
     /// `application/vnd.oci.artifact.manifest.v1+json`, withdrawn from the specification, still found in registries.
     OciArtifactManifest,
-    /// Anything else, verbatim.
-    Other(Box<str>),
+    /// Anything else, verbatim. Rare, and behind two pointers because every manifest has room for one.
+    Other(Box<Box<str>>),
 }
 
 impl MediaType {
@@ -24,7 +24,7 @@ impl MediaType {
 
     /// The media type that `text` names.
     pub fn from_text(text: &str) -> Self {
-        Self::KNOWN.into_iter().find(|known| known.as_str() == text).unwrap_or_else(|| Self::Other(text.into()))
+        Self::KNOWN.into_iter().find(|known| known.as_str() == text).unwrap_or_else(|| Self::Other(Box::new(text.into())))
     }
 
     /// As the registry wrote it; empty where it wrote none.

@@ -11,6 +11,8 @@ use super::{Digest, LockChange, Locks, TagName};
 pub struct Observations {
     /// The first complete listing of it that this tool took; None: this one. What was untagged then is its backlog.
     pub since: Option<Timestamp>,
+    /// How many manifests it should have by earlier listings, if it has far fewer.
+    pub shrunk_from: Option<u32>,
     /// What rules with a waiting time condemned in every run since, in order.
     pub condemned: Vec<Condemned>,
     /// Locks that this tool closed and that are as it left them.

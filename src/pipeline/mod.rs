@@ -5,6 +5,7 @@
 //!   (reads)       pure         pure     pure     (writes)    pure
 //! ```
 
+pub mod access;
 pub mod inventory;
 pub mod evaluate;
 pub mod plan;
@@ -219,7 +220,7 @@ impl<'a> Decisions<'a> {
         let shrunk = self.repositories.iter().filter_map(|decided| {
             let Listing::Complete(contents) = &decided.repository.listing else { return None };
             let found = u32::try_from(contents.manifests().len()).unwrap_or(u32::MAX);
-            Some((decided.repository.name.clone(), Shrunk { expected: decided.repository.shrunk_from?, found }))
+            Some((decided.repository.name.clone(), Shrunk { expected: decided.repository.observations.shrunk_from?, found }))
         });
         shrunk.collect()
     }
@@ -232,19 +233,6 @@ impl<'a> Decisions<'a> {
     fn incomplete(&self) -> usize {
         self.plan.repositories.iter().filter(|repository| matches!(repository.decision, Decision::Nothing(_))).count()
     }
-}
-
-/// Notes what rules with a waiting time condemn, whether the policy is enforced or not: the wait can pass while people read dry runs.
-/// An incomplete listing tells nothing, so what was noted of its repository stays as it is.
-fn note_marks(run: &Run<'_>, decisions: &Decisions<'_>, now: Timestamp) -> Result<(), StateError> {
-    let policy = &run.acting.name;
-    let waits = |rule: &Rule| matches!(&rule.action, Action::Delete(delete) if delete.condemned_for.is_some());
-    for DecidedRepository { repository, evaluation, .. } in &decisions.repositories {
-        let stands = || repository.observations.condemned.iter().any(|condemned| condemned.mark.policy == *policy);
-        let Some(evaluation) = evaluation.as_ref().filter(|_| run.acting.rules.iter().any(waits) || stands()) else { continue };
-        run.state.observe_condemned(run.client.registry(), &repository.name, policy, now, &evaluation.marks)?;
-    }
-    Ok(())
 }
 
 /// What earlier runs and approvals have to say to the guard.
@@ -288,6 +276,19 @@ fn begin(run: &Run<'_>, policies: Digest, plan: &Plan, at: Timestamp) -> Result<
         puts_in_force,
         at,
     })
+}
+
+/// Notes what rules with a waiting time condemn, whether the policy is enforced or not: the wait can pass while people read dry runs.
+/// An incomplete listing tells nothing, so what was noted of its repository stays as it is.
+fn note_marks(run: &Run<'_>, decisions: &Decisions<'_>, now: Timestamp) -> Result<(), StateError> {
+    let policy = &run.acting.name;
+    let waits = |rule: &Rule| matches!(&rule.action, Action::Delete(delete) if delete.condemned_for.is_some());
+    for DecidedRepository { repository, evaluation, .. } in &decisions.repositories {
+        let stands = || repository.observations.condemned.iter().any(|condemned| condemned.mark.policy == *policy);
+        let Some(evaluation) = evaluation.as_ref().filter(|_| run.acting.rules.iter().any(waits) || stands()) else { continue };
+        run.state.observe_condemned(run.client.registry(), &repository.name, policy, now, &evaluation.marks)?;
+    }
+    Ok(())
 }
 
 fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_>, applied: Option<&Applied>) -> (RunOutcome, RunCounts) {

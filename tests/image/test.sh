@@ -163,6 +163,7 @@ start_emulator() {
     printf 'repository app\n  image one tags pr-1 age 40d\n' >"$work/registry.txt"
     printf 'a password' >"$work/etc/password"
     mkdir "$work/tls"
+    : >"$work/emulator"
     "$1" emulate --admin-password-file "$work/etc/password" --listen 127.0.0.1:0 --seed "$work/registry.txt" --tls-dir "$work/tls" --tls-name registry.test >"$work/emulator" 2>&1 &
     emulator=$!
     local _

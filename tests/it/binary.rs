@@ -438,3 +438,37 @@ async fn no_output_ever_holds_a_secret() {
     }
     assert!(10_000 < logged_bytes, "everything is logged: {logged_bytes} bytes");
 }
+
+/// Somebody who has signed in to the Azure CLI: `az` is a script that prints a token, or what it says when nobody has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_signed_in_to_the_azure_cli_is_asked_for_a_token() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let site = Site::new(&policy("dry-run", "")).await;
+    let settings = std::fs::read_to_string(site.folder.path().join("retaind.yaml")).expect("settings");
+    let basic = format!("kind: basic, username: {USER}, password_file: password");
+    let claims = format!(r#"{{"aud":"https://containerregistry.azure.net","oid":"me","exp":{}}}"#, u32::MAX);
+    let token = format!("e30.{}.unsigned", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims));
+    let prints = format!(r#"{{"accessToken":"{token}","expires_on":{},"tokenType":"Bearer"}}"#, u32::MAX);
+    let script = format!(
+        "#!/bin/sh\ntest \"$*\" = 'account get-access-token -o json --scope https://containerregistry.azure.net/.default' || exit 9\necho '{prints}'\n"
+    );
+    let az = site.folder.write("az", &script);
+    std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).expect("a script");
+    site.folder.write("azureProfile.json", "{}");
+    let here = site.folder.path().display().to_string();
+    for kind in ["azure_cli", "auto"] {
+        site.folder.write("retaind.yaml", &settings.replace(&basic, &format!("kind: {kind}")));
+        let mut command = site.command(&["plan"]);
+        command.env("PATH", format!("{here}:/usr/bin:/bin")).env("AZURE_CONFIG_DIR", &here).env("RETAIND_LOG", "info");
+        let said = finish(command).await;
+        assert!(said.code == Some(0) && said.out.contains("11 manifests to delete"), "{said:?}");
+        assert_eq!(said.error.contains("Azure CLI, because somebody has signed in with it"), kind == "auto", "{said:?}");
+        assert!(!said.error.contains(&token) && !said.out.contains(&token));
+    }
+    site.folder.write("az", "#!/bin/sh\necho \"Please run 'az login' to setup account.\" >&2\nexit 1\n");
+    let mut command = site.command(&["plan"]);
+    command.env("PATH", format!("{here}:/usr/bin:/bin")).env("AZURE_CONFIG_DIR", &here);
+    let said = finish(command).await;
+    assert!(said.code == Some(1) && said.error.contains("az login"), "{said:?}");
+}

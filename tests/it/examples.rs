@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use expect_test::expect_file;
 use retaind::config::{Configuration, policies_schema, reference, settings_schema, tests_schema};
@@ -53,6 +54,57 @@ fn the_schemas_and_the_reference_are_fresh() {
     expect_file![project("config/policies.schema.json")].assert_eq(&format!("{:#}\n", policies_schema()));
     expect_file![project("config/tests.schema.json")].assert_eq(&format!("{:#}\n", tests_schema()));
     expect_file![project("docs/configuration.md")].assert_eq(&reference());
+}
+
+/// What the program prints, for the files that are made of it.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_retaind")).args(arguments).output().expect("the program");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn the_manual_and_the_completions_are_fresh() {
+    expect_file![project("deploy/man/retaind.1")].assert_eq(&printed(&["manual"]));
+    for shell in ["bash", "zsh", "fish"] {
+        expect_file![project(&format!("deploy/completions/retaind.{shell}"))].assert_eq(&printed(&["completions", shell]));
+    }
+    let page = printed(&["manual", "plan"]);
+    assert!(page.contains(".TH retaind-plan 1") && page.contains(r"\fBretaind plan\fR"), "{page}");
+}
+
+/// Whoever searches the troubleshooting table for a message must find what the program says, so it quotes the sources: each piece
+/// between the places where something is filled in.
+#[test]
+fn the_troubleshooting_table_quotes_the_program() {
+    let mut sources = String::new();
+    let mut folders = vec![project("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &fs::read_to_string(&path).expect("a source");
+            }
+        }
+    }
+    // Texts go on in the next line after a backslash.
+    let sources: String = sources.replace("\\\"", "\"").split("\\\n").map(str::trim_start).collect();
+    let page = fs::read_to_string(project("docs/operations.md")).expect("the page");
+    let (_, table) = page.split_once("## Troubleshooting").expect("the section");
+    let mut quoted = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let message = row.split(" | ").next().expect("a first cell");
+        let texts = message.split('`').skip(1).step_by(2).flat_map(|text| text.split('…'));
+        // What begins so are Microsoft's words.
+        let pieces = texts.map(|text| text.trim_matches([' ', ':', ';', ',', '(', ')'])).filter(|text| !text.starts_with("AADSTS"));
+        for piece in pieces.filter(|piece| 8 < piece.len()) {
+            assert!(sources.contains(piece), "nothing says {piece:?}, of the row {row}");
+            quoted += 1;
+        }
+    }
+    assert!(25 < quoted, "{quoted} pieces: the table is not as this test reads it");
 }
 
 #[test]

@@ -153,7 +153,7 @@ async fn a_listing_that_shrank_is_not_believed_until_it_is_approved() {
     let name = RepositoryName::parse("app").expect("a name");
     // Eight of the twenty-four that are left; one is pushed.
     for tag in ["b-1", "b-2", "b-3", "b-4", "b-5", "b-6", "c-1", "c-2"] {
-        let digest = stage.digest("app", tag).to_string().parse().expect("a digest");
+        let digest: retaind::model::Digest = stage.digest("app", tag).to_string().parse().expect("a digest");
         stage.client().delete_manifest(&name, digest).await.expect("deleted by somebody else");
     }
     stage.emulator.seed("repository app\n  image late tags a-9 age 90d\n").expect("a drawing");

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::{expect, expect_file};
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use retaind::acr::{Asked, LATENCY_BOUNDS, Latencies, Operation, Statistics};
+use retaind::emulator::{Failure, Fault, Response};
 use retaind::model::RegistryName;
 use retaind::pipeline::guard::Circumstances;
 use retaind::pipeline::report::Tally;
@@ -296,6 +298,41 @@ async fn a_run_is_counted_as_it_went() {
     ended.expect("a run");
     assert_eq!(refused.refusals, BTreeMap::from([("paused", 1)]));
     assert_eq!((refused.scanned, refused.going, refused.deleted), (2, 0, 0));
+}
+
+/// A repository whose listing breaks off is left out, and nothing else is.
+#[tokio::test]
+async fn what_is_left_out_is_counted() {
+    let stage = Stage::new(
+        "repository app\n  image old tags pr-1 age 90d\nrepository broken\n  image old tags pr-1 age 90d\n",
+        "version: 1\npolicies:\n  - name: ci\n    mode: dry-run\n    repositories: { include: [\"*\"] }\n    \
+         rules: [{ name: old, delete: { tags: { glob: [\"pr-*\"] }, older_than: 14d } }]\n",
+    );
+    let broken = Failure::Respond(Response { status: StatusCode::IM_A_TEAPOT, ..Response::default() });
+    stage.emulator.inject(Fault {
+        method: Some(Method::GET),
+        path_contains: "/acr/v1/broken/_manifests".to_owned(),
+        after: 0,
+        times: usize::MAX,
+        failure: broken,
+    });
+    let mut tally = Tally::default();
+    let run = stage.prepare("ci", How::default());
+    let ended = pipeline::run(&run, &mut |told| match told {
+        Told::Planned(decided) => tally.plan(decided),
+        Told::Applied(applied) => tally.apply(applied),
+    })
+    .await;
+    ended.expect("a run");
+    assert_eq!((tally.incomplete, tally.scanned), (1, 1));
+
+    let metrics = Metrics::new(&BUILD);
+    metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::DryRun));
+    metrics.run_finished(&key("ci", "contoso"), &finished(&tally, RunEnd::Failed(FailureReason::Incomplete)));
+    expect![[r#"
+        retaind_repositories_incomplete{policy="ci",registry="contoso"} 1
+    "#]]
+    .assert_eq(&samples(&metrics, "retaind_repositories_incomplete"));
 }
 
 #[test]

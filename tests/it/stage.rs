@@ -155,6 +155,8 @@ impl Stage {
             transport: Arc::clone(&self.transport),
             credential: self.credential.clone(),
             clock,
+            apply_credential: None,
+            budget: retaind::acr::Budget::unlimited(),
             jitter_seed: 1,
         })
     }

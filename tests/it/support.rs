@@ -106,6 +106,16 @@ impl Bench {
     }
 
     pub(crate) fn with(drawing: &str, options: Options, credential: Credential) -> Self {
+        Self::over(drawing, options, credential, |emulator| Arc::new(InProcess { emulator }))
+    }
+
+    /// A registry that is reached over a transport of one's own.
+    pub(crate) fn over(
+        drawing: &str,
+        options: Options,
+        credential: Credential,
+        transport: impl FnOnce(Emulator) -> Arc<dyn Transport>,
+    ) -> Self {
         let (registry_clock, client_clock) = (Hands::new(), Hands::new());
         let told = registry_clock.clone();
         let emulator = Emulator::new(options, Arc::new(move || told.now()));
@@ -113,9 +123,11 @@ impl Bench {
         let client = Client::new(ClientOptions {
             registry: RegistryName::parse("contoso").expect("a name"),
             endpoint: Endpoint::parse("https://contoso.azurecr.io").expect("an endpoint"),
-            transport: Arc::new(InProcess { emulator: emulator.clone() }),
+            transport: transport(emulator.clone()),
             credential,
             clock: client_clock.clock(),
+            apply_credential: None,
+            budget: retaind::acr::Budget::unlimited(),
             jitter_seed: 1,
         });
         Self { emulator, client, registry_clock, client_clock }

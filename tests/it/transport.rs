@@ -33,6 +33,8 @@ fn client(endpoint: &str, options: &ReqwestTransportOptions, credential: Credent
         transport,
         credential,
         clock: Clock::system(),
+        apply_credential: None,
+        budget: retaind::acr::Budget::unlimited(),
         jitter_seed: 1,
     })
 }

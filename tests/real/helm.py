@@ -3,12 +3,13 @@
 
     helm.py known FILE            the documents that Kubernetes itself knows, to standard output
     helm.py restricted FILE       fails unless every pod fits the pod security profile "restricted"
-    helm.py alerts FILE           the groups of all PrometheusRules, as a file of rules, to standard output
+    helm.py carried FILE DEPLOY   fails unless the alerts and the dashboard are those of the folder deploy
     helm.py monitors FILE         fails unless each monitor selects a port that is there
     helm.py mount FILE DIR        the files of the ConfigMaps that the pod mounts, below DIR, as the kubelet puts and renews them
     helm.py empty DIR             the same for a ConfigMap without any key
 """
 
+import json
 import os
 import pathlib
 import secrets
@@ -74,9 +75,19 @@ def restricted(path):
         sys.exit(f"error: {path} has no pod")
 
 
-def alerts(path):
-    groups = [group for document in documents(path) if document["kind"] == "PrometheusRule" for group in document["spec"]["groups"]]
-    print(yaml.safe_dump({"groups": groups}))
+def carried(path, deploy):
+    """With every switch on: the alerts but the one that is left out, with the label that is added, and the dashboard."""
+    found = documents(path)
+    source = yaml.safe_load((pathlib.Path(deploy) / "prometheus/alerts.yaml").read_text())
+    wanted = {rule["alert"]: rule for group in source["groups"] for rule in group["rules"] if rule["alert"] != "RetaindPaused"}
+    for rule in wanted.values():
+        rule["labels"]["team"] = "platform"
+    (rendered,) = [document["spec"]["groups"] for document in found if document["kind"] == "PrometheusRule"]
+    if {rule["alert"]: rule for group in rendered for rule in group["rules"]} != wanted:
+        sys.exit(f"error: {path}: the alerts are not those of deploy/prometheus")
+    dashboards = [json.loads(text) for document in found if document["kind"] == "ConfigMap" for name, text in document["data"].items() if name.endswith(".json")]
+    if dashboards != [json.loads((pathlib.Path(deploy) / "grafana/retaind.json").read_text())]:
+        sys.exit(f"error: {path}: the dashboard is not that of deploy/grafana")
 
 
 def monitors(path):
@@ -144,5 +155,5 @@ def renew(target, files):
         shutil.rmtree(old)
 
 
-COMMANDS = {"known": known, "restricted": restricted, "alerts": alerts, "monitors": monitors, "mount": mount, "empty": empty}
+COMMANDS = {"known": known, "restricted": restricted, "carried": carried, "monitors": monitors, "mount": mount, "empty": empty}
 COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -1,7 +1,7 @@
 //! Identities of Microsoft Entra, through our own transport: so that the extra CA, the proxy and the time limits are the
 //! same as for the registry, and so that Entra's own words reach the operator, which the library loses on the way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
@@ -10,16 +10,20 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
 use azure_core::http::{self as azure_http, AsyncRawResponse, ClientOptions, HttpClient, RetryOptions};
 use azure_identity::{
-    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
-    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::assertion::{CertificateFiles, PipelineAssertion, ServiceConnection, SignedAssertion};
 use super::secret::Secret;
+use crate::acr::endpoint::Endpoint;
 use crate::acr::error::{chain, printable};
-use crate::acr::limits::{ENTRA_MAX, TOKEN_MAX_BYTES};
+use crate::acr::limits::{AZURE_CLI_MAX, ENTRA_MAX, TOKEN_MAX_BYTES};
 use crate::acr::transport::{Transport, Unread};
+use crate::clock::Clock;
 
 /// Which identity to be.
 #[derive(Debug, Clone)]
@@ -47,6 +51,29 @@ pub enum EntraSettings {
         /// Its secret.
         secret: Secret,
     },
+    /// An application with a certificate.
+    ClientCertificate {
+        /// Its tenant.
+        tenant_id: String,
+        /// Its client ID.
+        client_id: String,
+        /// Where the certificate is.
+        files: CertificateFiles,
+    },
+    /// Whoever is signed in to the Azure CLI.
+    AzureCli {
+        /// The tenant. None: the one that the CLI is set to.
+        tenant_id: Option<String>,
+    },
+    /// The service connection of a job in Azure Pipelines.
+    AzurePipelines {
+        /// The tenant of its application.
+        tenant_id: String,
+        /// The application's client ID.
+        client_id: String,
+        /// The connection.
+        connection: ServiceConnection,
+    },
 }
 
 /// What an Entra credential is made of.
@@ -57,6 +84,8 @@ pub struct EntraOptions {
     pub authority_host: Option<String>,
     /// What carries the requests.
     pub transport: Arc<dyn Transport>,
+    /// Tells the times that assertions carry.
+    pub clock: Clock,
 }
 
 /// Settings that name no identity.
@@ -94,27 +123,121 @@ impl EntraSettings {
     }
 }
 
+/// The login endpoint of the cloud that a registry is in, by its name. None: the public one, or a name of one's own.
+pub fn sovereign_authority(endpoint: &Endpoint) -> Option<&'static str> {
+    let host = endpoint.login_server();
+    if host.ends_with(".azurecr.us") {
+        Some("https://login.microsoftonline.us")
+    } else if host.ends_with(".azurecr.cn") {
+        Some("https://login.chinacloudapi.cn")
+    } else {
+        None
+    }
+}
+
 /// Chooses an identity by what the environment offers, and says which and why. A choice once made is kept: falling through
-/// to another identity when a token is refused would hide the mistake.
+/// to another identity when a token is refused would hide the mistake. `exists` tells whether a file is there.
+///
+/// 1. What is set on purpose for this process: workload identity, an application's secret or certificate, a pipeline's connection.
+/// 2. The identity of the host, where something says that there is one.
+/// 3. The Azure CLI, where somebody has signed in.
+/// 4. The identity of the host all the same: a virtual machine has one without saying so.
 ///
 /// # Errors
 /// The environment offers half of something.
-pub fn auto_entra_settings(lookup: &dyn Fn(&str) -> Option<String>) -> Result<(EntraSettings, &'static str), InvalidEntraSettings> {
+pub fn auto_entra_settings(
+    lookup: &dyn Fn(&str) -> Option<String>,
+    exists: &dyn Fn(&Path) -> bool,
+) -> Result<(EntraSettings, &'static str), InvalidEntraSettings> {
     if set(lookup, "AZURE_FEDERATED_TOKEN_FILE").is_some() {
         let settings = EntraSettings::workload_identity(None, None, None, lookup)?;
         return Ok((settings, "workload identity, because AZURE_FEDERATED_TOKEN_FILE is set"));
     }
     let client_id = set(lookup, "AZURE_CLIENT_ID");
-    let Some(secret) = set(lookup, "AZURE_CLIENT_SECRET") else {
-        return Ok((EntraSettings::ManagedIdentity { client_id }, "managed identity, because the environment offers nothing else"));
-    };
-    match (set(lookup, "AZURE_TENANT_ID"), client_id) {
-        (Some(tenant_id), Some(client_id)) => {
-            let settings = EntraSettings::ClientSecret { tenant_id, client_id, secret: Secret::new(secret) };
-            Ok((settings, "client secret, because AZURE_CLIENT_SECRET is set"))
+    if let Some(secret) = set(lookup, "AZURE_CLIENT_SECRET") {
+        let (tenant_id, client_id) = application(lookup, "AZURE_CLIENT_SECRET")?;
+        let settings = EntraSettings::ClientSecret { tenant_id, client_id, secret: Secret::new(secret) };
+        return Ok((settings, "client secret, because AZURE_CLIENT_SECRET is set"));
+    }
+    if let Some(certificate) = set(lookup, "AZURE_CLIENT_CERTIFICATE_PATH") {
+        let (tenant_id, client_id) = application(lookup, "AZURE_CLIENT_CERTIFICATE_PATH")?;
+        let files = CertificateFiles { certificate: certificate.into(), key: None };
+        let settings = EntraSettings::ClientCertificate { tenant_id, client_id, files };
+        return Ok((settings, "client certificate, because AZURE_CLIENT_CERTIFICATE_PATH is set"));
+    }
+    if set(lookup, "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID").is_some() {
+        let settings = EntraSettings::azure_pipelines(Pipeline::default(), lookup)?;
+        return Ok((settings, "Azure Pipelines, because AZURESUBSCRIPTION_SERVICE_CONNECTION_ID is set"));
+    }
+    let host = ["IDENTITY_ENDPOINT", "AZURE_CLIENT_ID", "KUBERNETES_SERVICE_HOST"].into_iter().find(|name| set(lookup, name).is_some());
+    match host {
+        Some("IDENTITY_ENDPOINT") => {
+            return Ok((EntraSettings::ManagedIdentity { client_id }, "managed identity, because IDENTITY_ENDPOINT is set"));
         }
+        Some("AZURE_CLIENT_ID") => {
+            return Ok((EntraSettings::ManagedIdentity { client_id }, "managed identity, because AZURE_CLIENT_ID is set and no secret"));
+        }
+        Some(_) => {
+            return Ok((
+                EntraSettings::ManagedIdentity { client_id },
+                "managed identity, because this is a pod without a workload identity",
+            ));
+        }
+        None => {}
+    }
+    let folder = set(lookup, "AZURE_CONFIG_DIR").map(PathBuf::from).or_else(|| Some(PathBuf::from(set(lookup, "HOME")?).join(".azure")));
+    if folder.is_some_and(|folder| exists(&folder.join("azureProfile.json"))) {
+        return Ok((EntraSettings::AzureCli { tenant_id: None }, "Azure CLI, because somebody has signed in with it"));
+    }
+    Ok((EntraSettings::ManagedIdentity { client_id }, "managed identity, because the environment offers nothing else"))
+}
+
+/// What of a pipeline's connection is written; the rest comes from the variables that its tasks set.
+#[derive(Debug, Default)]
+pub struct Pipeline {
+    /// The tenant of the connection's application.
+    pub tenant_id: Option<String>,
+    /// The application's client ID.
+    pub client_id: Option<String>,
+    /// The connection's ID.
+    pub service_connection_id: Option<String>,
+}
+
+impl EntraSettings {
+    /// The service connection of a job; what is not given comes from the variables that the task AzureCLI sets.
+    ///
+    /// # Errors
+    /// Something is neither given nor in the environment.
+    pub fn azure_pipelines(given: Pipeline, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, InvalidEntraSettings> {
+        let Pipeline { tenant_id, client_id, service_connection_id } = given;
+        let needed = |given: Option<String>, key: &str, variable: &str| {
+            let missing = || InvalidEntraSettings { said: format!("Azure Pipelines needs {key} or {variable}") };
+            given.or_else(|| set(lookup, variable)).ok_or_else(missing)
+        };
+        let of_job = |variable: &str, hint: &str| {
+            set(lookup, variable).ok_or_else(|| InvalidEntraSettings { said: format!("Azure Pipelines needs {variable}; {hint}") })
+        };
+        Ok(Self::AzurePipelines {
+            tenant_id: needed(tenant_id, "tenant_id", "AZURESUBSCRIPTION_TENANT_ID")?,
+            client_id: needed(client_id, "client_id", "AZURESUBSCRIPTION_CLIENT_ID")?,
+            connection: ServiceConnection {
+                id: needed(service_connection_id, "service_connection_id", "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID")?,
+                request_uri: of_job("SYSTEM_OIDCREQUESTURI", "it is set in every job: is this one?")?,
+                system_access_token: Secret::new(of_job(
+                    "SYSTEM_ACCESSTOKEN",
+                    "map it: env: { SYSTEM_ACCESSTOKEN: $(System.AccessToken) }",
+                )?),
+            },
+        })
+    }
+}
+
+/// Tenant and client ID of an application for which `variable` is set.
+fn application(lookup: &dyn Fn(&str) -> Option<String>, variable: &str) -> Result<(String, String), InvalidEntraSettings> {
+    match (set(lookup, "AZURE_TENANT_ID"), set(lookup, "AZURE_CLIENT_ID")) {
+        (Some(tenant_id), Some(client_id)) => Ok((tenant_id, client_id)),
         _ => Err(InvalidEntraSettings {
-            said: "AZURE_CLIENT_SECRET is set without AZURE_TENANT_ID and AZURE_CLIENT_ID: set all three or none".to_owned(),
+            said: format!("{variable} is set without AZURE_TENANT_ID and AZURE_CLIENT_ID: set all three or none"),
         }),
     }
 }
@@ -128,14 +251,15 @@ fn set(lookup: &dyn Fn(&str) -> Option<String>, variable: &str) -> Option<String
 ///
 /// The library itself looks for `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` when it is to be a managed identity.
 pub fn entra_credential(options: EntraOptions) -> Arc<dyn TokenCredential> {
-    let EntraOptions { settings, authority_host, transport } = options;
+    let EntraOptions { settings, authority_host, transport, clock } = options;
     let http = Arc::new(OwnHttp { transport, refusal: Mutex::default() });
-    Arc::new(EntraCredential { settings, authority_host, http, made: Mutex::default() })
+    Arc::new(EntraCredential { settings, authority_host, clock, http, made: Mutex::default() })
 }
 
 struct EntraCredential {
     settings: EntraSettings,
     authority_host: Option<String>,
+    clock: Clock,
     http: Arc<OwnHttp>,
     /// Made at the first token, since making it reads the token file.
     made: Mutex<Option<Arc<dyn TokenCredential>>>,
@@ -182,6 +306,26 @@ impl EntraCredential {
                 azure_core::credentials::Secret::new(secret.expose().to_owned()),
                 Some(ClientSecretCredentialOptions { client_options }),
             )?,
+            EntraSettings::ClientCertificate { tenant_id, client_id, files } => {
+                let authority = self.authority_host.as_deref().unwrap_or("https://login.microsoftonline.com").trim_end_matches('/');
+                let assertion = SignedAssertion {
+                    files: files.clone(),
+                    client_id: client_id.clone(),
+                    audience: format!("{authority}/{tenant_id}/oauth2/v2.0/token"),
+                    clock: self.clock.clone(),
+                };
+                let options = ClientAssertionCredentialOptions { client_options };
+                ClientAssertionCredential::new(tenant_id.clone(), client_id.clone(), assertion, Some(options))?
+            }
+            EntraSettings::AzurePipelines { tenant_id, client_id, connection } => {
+                let assertion = PipelineAssertion { connection: connection.clone(), http: self.http.clone() };
+                let options = ClientAssertionCredentialOptions { client_options };
+                ClientAssertionCredential::new(tenant_id.clone(), client_id.clone(), assertion, Some(options))?
+            }
+            EntraSettings::AzureCli { tenant_id } => {
+                let options = AzureCliCredentialOptions { tenant_id: tenant_id.clone(), ..AzureCliCredentialOptions::default() };
+                AzureCliCredential::new(Some(options))?
+            }
         })
     }
 }
@@ -191,7 +335,8 @@ impl TokenCredential for EntraCredential {
     async fn get_token(&self, scopes: &[&str], options: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
         let credential = self.made().map_err(|error| azure_core::Error::with_message(ErrorKind::Credential, chain(&error)))?;
         self.http.take_refusal();
-        match tokio::time::timeout(ENTRA_MAX, credential.get_token(scopes, options)).await {
+        let max = if matches!(self.settings, EntraSettings::AzureCli { .. }) { AZURE_CLI_MAX } else { ENTRA_MAX };
+        match tokio::time::timeout(max, credential.get_token(scopes, options)).await {
             Ok(Ok(token)) => Ok(token),
             // What the endpoint said is worth more than what the library made of it.
             Ok(Err(error)) => Err(self.http.take_refusal().map_or_else(
@@ -199,7 +344,7 @@ impl TokenCredential for EntraCredential {
                 |Refusal { kind, said }| azure_core::Error::with_message(kind, said),
             )),
             Err(_) => {
-                let late = format!("no token within {} s", ENTRA_MAX.as_secs());
+                let late = format!("no token within {} s", max.as_secs());
                 let said = self.http.take_refusal().map_or_else(|| late.clone(), |Refusal { said, .. }| format!("{late}: {said}"));
                 Err(azure_core::Error::with_message(ErrorKind::Io, said))
             }
@@ -214,7 +359,7 @@ impl std::fmt::Debug for EntraCredential {
 }
 
 /// Our transport in the shape that the library wants.
-struct OwnHttp {
+pub(super) struct OwnHttp {
     transport: Arc<dyn Transport>,
     /// The latest failure.
     refusal: Mutex<Option<Refusal>>,
@@ -235,6 +380,23 @@ impl OwnHttp {
 
     fn keep_refusal(&self, kind: ErrorKind, said: String) {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(Refusal { kind, said });
+    }
+
+    /// An error of an endpoint that answered, and not with what was asked for.
+    pub(super) fn refused(&self, said: String) -> azure_core::Error {
+        self.keep_refusal(ErrorKind::Credential, said.clone());
+        azure_core::Error::with_message(ErrorKind::Credential, said)
+    }
+
+    /// Sends a request and reads the answer.
+    pub(super) async fn fetch(&self, request: http::Request<Bytes>, max_bytes: usize) -> azure_core::Result<(http::StatusCode, Bytes)> {
+        let host = host_of(request.uri());
+        let (head, body) = self.transport.send(request).await.map_err(|error| self.lost(error.sentence))?.into_parts();
+        let body = body.read(max_bytes).await.map_err(|unread| match unread {
+            Unread::TooLong => self.lost(format!("the answer of {host} is longer than any token")),
+            Unread::Failed(error) => self.lost(error.sentence),
+        })?;
+        Ok((head.status, body))
     }
 
     fn lost(&self, said: String) -> azure_core::Error {
@@ -283,6 +445,11 @@ impl HttpClient for OwnHttp {
     }
 }
 
+/// The host that a request goes to.
+pub(super) fn host_of(uri: &http::Uri) -> String {
+    uri.host().unwrap_or("the address").to_owned()
+}
+
 /// What Entra says about a refusal, e.g. `AADSTS7000215: Invalid client secret provided`, without trace IDs.
 fn explanation(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
@@ -323,7 +490,8 @@ mod tests {
     }
 
     async fn token_of(settings: EntraSettings, answer: Option<(u16, &'static str)>) -> Result<String, String> {
-        let credential = entra_credential(EntraOptions { settings, authority_host: None, transport: Arc::new(Fake(answer)) });
+        let credential =
+            entra_credential(EntraOptions { settings, authority_host: None, transport: Arc::new(Fake(answer)), clock: Clock::system() });
         let token = credential.get_token(&["https://containerregistry.azure.net/.default"], None).await;
         token.map(|token| token.token.secret().to_owned()).map_err(|error| chain(&error))
     }
@@ -373,7 +541,8 @@ mod tests {
     fn the_environment_decides_once_and_halves_are_errors() {
         let choose = |variables: &[(&str, &str)]| {
             let lookup = |name: &str| variables.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned());
-            auto_entra_settings(&lookup).map(|(_, chosen)| chosen.split(',').next().unwrap_or_default().to_owned())
+            auto_entra_settings(&lookup, &|path| path == Path::new("/home/me/.azure/azureProfile.json"))
+                .map(|(_, chosen)| chosen.split(',').next().unwrap_or_default().to_owned())
         };
         assert_eq!(choose(&[]).as_deref(), Ok("managed identity"));
         assert_eq!(choose(&[("AZURE_FEDERATED_TOKEN_FILE", "")]).as_deref(), Ok("managed identity"));
@@ -383,5 +552,22 @@ mod tests {
         let secret = [("AZURE_CLIENT_SECRET", "s"), ("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t")];
         assert_eq!(choose(&secret).as_deref(), Ok("client secret"));
         assert!(choose(&secret[..2]).is_err());
+        let certificate = [("AZURE_CLIENT_CERTIFICATE_PATH", "/c"), ("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t")];
+        assert_eq!(choose(&certificate).as_deref(), Ok("client certificate"));
+        assert!(choose(&certificate[..2]).is_err_and(|error| error.to_string().contains("AZURE_CLIENT_CERTIFICATE_PATH")));
+        let pipeline = [
+            ("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID", "s"),
+            ("AZURESUBSCRIPTION_CLIENT_ID", "c"),
+            ("AZURESUBSCRIPTION_TENANT_ID", "t"),
+            ("SYSTEM_OIDCREQUESTURI", "https://vstoken.example/"),
+            ("SYSTEM_ACCESSTOKEN", "x"),
+        ];
+        assert_eq!(choose(&pipeline).as_deref(), Ok("Azure Pipelines"));
+        assert!(choose(&pipeline[..4]).is_err_and(|error| error.to_string().contains("map it")));
+        assert_eq!(choose(&[("HOME", "/home/me")]).as_deref(), Ok("Azure CLI"));
+        assert_eq!(choose(&[("AZURE_CONFIG_DIR", "/home/me/.azure")]).as_deref(), Ok("Azure CLI"));
+        assert_eq!(choose(&[("HOME", "/home/you")]).as_deref(), Ok("managed identity"));
+        assert_eq!(choose(&[("HOME", "/home/me"), ("AZURE_CLIENT_ID", "c")]).as_deref(), Ok("managed identity"));
+        assert_eq!(choose(&[("HOME", "/home/me"), ("KUBERNETES_SERVICE_HOST", "10.0.0.1")]).as_deref(), Ok("managed identity"));
     }
 }

@@ -15,7 +15,8 @@ use super::Credential;
 use super::holder::Token;
 use super::scope::Scope;
 use super::secret::Secret;
-use crate::acr::courier::{Courier, Incoming, Outgoing};
+use crate::acr::budget::Queue;
+use crate::acr::courier::{Courier, Incoming, Outgoing, Wanted};
 use crate::acr::endpoint::Endpoint;
 use crate::acr::error::{Failure, Operation, chain, printable};
 use crate::acr::limits::TOKEN_MAX_BYTES;
@@ -26,6 +27,8 @@ use crate::clock::Clock;
 pub(super) struct Flow {
     pub(super) endpoint: Endpoint,
     pub(super) courier: Arc<Courier>,
+    /// Tokens wait for nobody but each other.
+    pub(super) queue: Queue,
     pub(super) credential: Credential,
 }
 
@@ -103,7 +106,7 @@ impl Flow {
 
     async fn send(&self, operation: Operation, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Result<Incoming, Failure> {
         let uri = self.endpoint.at(path).ok_or_else(|| Failure::protocol("the path of the token request is not valid"))?;
-        self.courier.send(&Outgoing { operation, method, uri, headers, body, answer_max_bytes: TOKEN_MAX_BYTES }).await
+        self.courier.send(&self.queue, &Outgoing { operation, method, uri, headers, body, wanted: Wanted::AtMost(TOKEN_MAX_BYTES) }).await
     }
 
     /// The name under which the registry's tokens are issued.

@@ -47,11 +47,21 @@ impl Token {
         &self.text
     }
 
+    /// Whether the token lists what it allows.
+    pub(in crate::acr) const fn says_what_it_allows(&self) -> bool {
+        self.claims.access.is_some()
+    }
+
+    pub(super) const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
     /// The actions of the scope that the token does not carry, as far as it says.
     pub(in crate::acr) fn lacks(&self, scope: &Scope) -> Vec<Action> {
-        let (Some(access), Some(repository)) = (&self.claims.access, scope.repository()) else { return Vec::new() };
+        let Some(access) = &self.claims.access else { return Vec::new() };
+        let (kind, name) = scope.resource();
         let granted = |action: &Action| {
-            let here = access.iter().filter(|grant| grant.name == repository.as_str());
+            let here = access.iter().filter(|grant| grant.kind == kind && grant.name == name);
             here.flat_map(|grant| &grant.actions).any(|word| word == action.as_str() || word == "*")
         };
         scope.actions().iter().copied().filter(|action| !granted(action)).collect()

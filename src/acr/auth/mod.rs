@@ -1,6 +1,7 @@
 //! Who asks, and the tokens that prove it: a credential becomes a refresh token, that becomes one access token per scope.
 //! Knows nothing of what the tokens are used for.
 
+mod assertion;
 mod challenge;
 mod entra;
 mod flow;
@@ -9,23 +10,25 @@ mod jwt;
 mod scope;
 mod secret;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use azure_core::credentials::TokenCredential;
 use futures::FutureExt as _;
 
+pub use assertion::{CertificateFiles, ServiceConnection};
 pub(super) use challenge::{Verdict, judge_challenge};
-pub use entra::{EntraOptions, EntraSettings, InvalidEntraSettings, auto_entra_settings, entra_credential};
+pub use entra::{EntraOptions, EntraSettings, InvalidEntraSettings, Pipeline, auto_entra_settings, entra_credential, sovereign_authority};
 pub(super) use holder::Token;
 pub(super) use scope::Scope;
 pub use secret::Secret;
 
 use self::flow::Flow;
 use self::holder::Holder;
+use super::budget::Queue;
 use super::courier::Courier;
 use super::endpoint::Endpoint;
-use super::error::Failure;
+use super::error::{Action, Failure, printable};
 use super::limits::{REFRESH_TOKEN_TRUSTED_SECONDS, TOKENS_HELD_MAX};
 use crate::clock::Clock;
 
@@ -54,6 +57,30 @@ pub enum Credential {
     },
 }
 
+/// What a refresh token says about its identity.
+#[derive(Debug, Default)]
+pub(super) struct Identity {
+    pub(super) who: Option<String>,
+    /// Whether the registry gives rights by repository.
+    pub(super) by_repository: bool,
+    /// What it may do in all of the registry. None: that is told by access tokens alone.
+    pub(super) actions: Option<BTreeSet<Action>>,
+}
+
+/// What a word of a refresh token's permissions allows; the catalog comes with reading.
+fn action(word: &str) -> Option<Action> {
+    match word {
+        "read" => Some(Action::Pull),
+        "write" => Some(Action::Push),
+        "delete" => Some(Action::Delete),
+        "metadata/read" => Some(Action::MetadataRead),
+        "metadata/write" => Some(Action::MetadataWrite),
+        "deleted/read" => Some(Action::DeletedRead),
+        "deleted/restore/action" => Some(Action::DeletedRestore),
+        _ => None,
+    }
+}
+
 /// The tokens of one client.
 pub(super) struct Auth {
     flow: Flow,
@@ -65,7 +92,7 @@ pub(super) struct Auth {
 
 impl Auth {
     pub(super) fn new(endpoint: Endpoint, courier: Arc<Courier>, credential: Credential, clock: Clock) -> Self {
-        let flow = Flow { endpoint, courier, credential };
+        let flow = Flow { endpoint, courier, queue: Queue::default(), credential };
         Self { flow, clock, refresh: Holder::default(), access: Mutex::default() }
     }
 
@@ -74,6 +101,25 @@ impl Auth {
         let holder = self.holder(scope);
         // Boxed: the future of a token holds that of a refresh token, which is rarely needed.
         holder.get(&self.clock, || self.grant(scope).boxed()).await
+    }
+
+    /// Who it is, as far as that can be told without naming a repository.
+    pub(super) async fn identity(&self) -> Result<Identity, Failure> {
+        match &self.flow.credential {
+            Credential::Anonymous => Ok(Identity { who: Some("nobody (anonymous)".to_owned()), ..Identity::default() }),
+            Credential::Basic { user, .. } => Ok(Identity { who: Some(format!("user {}", printable(user))), ..Identity::default() }),
+            Credential::Entra { credential, audience } => {
+                let exchange = || self.flow.exchange(&**credential, audience, &self.clock).boxed();
+                let refresh = self.refresh.get(&self.clock, exchange).await?;
+                let claims = refresh.claims();
+                let actions = claims.permissions.as_ref().filter(|_| !claims.by_repository);
+                Ok(Identity {
+                    who: claims.who.clone(),
+                    by_repository: claims.by_repository,
+                    actions: actions.map(|words| words.iter().filter_map(|word| action(word)).collect()),
+                })
+            }
+        }
     }
 
     /// Throws away a token that the registry refused, so that the next call gets a new one. A registry that changed how

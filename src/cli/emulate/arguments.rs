@@ -48,6 +48,21 @@ pub(in crate::cli) struct EmulateArguments {
     /// Keep what is pushed in quarantine until the admin endpoint lets it pass
     #[arg(long)]
     pub(in crate::cli) quarantine: bool,
+    /// What was deleted can be brought back for this long, e.g. 7d
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) soft_delete: Option<Span>,
+    /// Lists show changes this much later than single items do
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub(in crate::cli) listing_lag: Span,
+    /// Serve a replica here, which shows changes later; loopback addresses only
+    #[arg(long, value_name = "ADDRESS")]
+    pub(in crate::cli) replica_listen: Option<SocketAddr>,
+    /// How much later the replica shows changes
+    #[arg(long, value_name = "TIME", default_value = "5s", requires = "replica_listen")]
+    pub(in crate::cli) replica_lag: Span,
+    /// Answer an open question about the real registry otherwise than usual, e.g. no-tags=absent (docs/emulator.md lists them)
+    #[arg(long, value_name = "NAME=ANSWER")]
+    pub(in crate::cli) assume: Vec<String>,
     /// How many connections may be open at once
     #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) max_connections: u32,

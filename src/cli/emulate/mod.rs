@@ -4,7 +4,7 @@ mod arguments;
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ const ADMIN: &str = "admin";
 
 /// Serves.
 pub(super) async fn emulate(arguments: &EmulateArguments) -> Result<End, Failure> {
-    let EmulateArguments { listen, admin_listen, tls_dir, tls_name, .. } = arguments;
+    let EmulateArguments { listen, admin_listen, replica_listen, tls_dir, tls_name, .. } = arguments;
     let texts = Texts::read(arguments)?;
     let emulator = Emulator::with_system_clock(options(arguments)?);
     texts.apply(&emulator, arguments)?;
@@ -38,15 +38,18 @@ pub(super) async fn emulate(arguments: &EmulateArguments) -> Result<End, Failure
         serving.spawn(serve_admin(router, listener, stop.clone().cancelled_owned()));
     }
     let address = listener.local_addr().unwrap_or(*listen);
-    if let Some(dir) = tls_dir {
-        let failed = |error: &dyn std::fmt::Display| Failure::unusable(format!("cannot serve HTTPS: {error}"));
-        let tls = Tls::new(tls_name).map_err(|error| failed(&error))?;
-        tls.write_ca(dir).map_err(|error| failed(&error))?;
-        print(&format!("emulating Azure Container Registry on https://{address}, its authority is {}\n", dir.join("ca.pem").display()));
-        emulator.serve_tls(listener, &tls, stop.cancelled()).await;
-    } else {
-        print(&format!("emulating Azure Container Registry on http://{address}\n"));
-        emulator.serve(listener, stop.cancelled()).await;
+    let tls = tls_dir.as_ref().map(|dir| certificate(dir, tls_name)).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    if let Some(address) = replica_listen {
+        let listener = bind(*address).await?;
+        print(&format!("replica on {scheme}://{}\n", listener.local_addr().unwrap_or(*address)));
+        serving.spawn(emulator.clone().serve_replica(listener, tls.clone(), stop.clone().cancelled_owned()));
+    }
+    let authority = tls_dir.as_ref().map_or_else(String::new, |dir| format!(", its authority is {}", dir.join("ca.pem").display()));
+    print(&format!("emulating Azure Container Registry on {scheme}://{address}{authority}\n"));
+    match tls {
+        Some(tls) => emulator.serve_tls(listener, &tls, stop.cancelled()).await,
+        None => emulator.serve(listener, stop.cancelled()).await,
     }
     serving.close();
     serving.wait().await;
@@ -84,6 +87,14 @@ impl Texts {
     }
 }
 
+/// A certificate for these further names, whose authority is written to `dir`.
+fn certificate(dir: &Path, names: &[String]) -> Result<Tls, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::unusable(format!("cannot serve HTTPS: {error}"));
+    let tls = Tls::new(names).map_err(|error| failed(&error))?;
+    tls.write_ca(dir).map_err(|error| failed(&error))?;
+    Ok(tls)
+}
+
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     if !address.ip().is_loopback() {
         return Err(Failure::unusable(format!(
@@ -109,7 +120,7 @@ fn options(arguments: &EmulateArguments) -> Result<Options, Failure> {
         }
         None => None,
     };
-    Ok(Options {
+    let mut options = Options {
         require_auth: !arguments.open,
         anonymous_pull: arguments.anonymous_pull,
         credentials: admin.into_iter().collect(),
@@ -121,6 +132,13 @@ fn options(arguments: &EmulateArguments) -> Result<Options, Failure> {
         latency: arguments.latency.0.unsigned_abs(),
         throttle: arguments.sku.map(|sku| Throttle { wait: arguments.retry_after.0, ..Throttle::of(sku) }),
         push_age: arguments.push_age.map_or(SignedDuration::ZERO, Age::duration),
+        soft_delete: arguments.soft_delete.map(|retention| retention.0),
+        listing_lag: arguments.listing_lag.0,
+        replica_lag: if arguments.replica_listen.is_some() { arguments.replica_lag.0 } else { SignedDuration::ZERO },
         ..Options::default()
-    })
+    };
+    for answer in &arguments.assume {
+        options.assume(answer).map_err(|said| Failure::unusable(format!("--assume {answer}: {said}")))?;
+    }
+    Ok(options)
 }

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use tower_service::Service as _;
 
-use crate::acr::{Body, Client, ClientOptions, Credential, Delivery, Endpoint, Transport, TransportError, TransportErrorKind};
+use crate::acr::{Body, Budget, Client, ClientOptions, Credential, Delivery, Endpoint, Transport, TransportError, TransportErrorKind};
 use crate::clock::Clock;
 use crate::emulator::{Emulator, Options, Seed, SeedError};
 use crate::model::{Inventory, RegistryName};
@@ -42,7 +42,7 @@ where
     }
 }
 
-/// Draws a registry of that name as it is at that time, and lists it.
+/// Draws a registry of that name as it is at that time, and lists it as closely as the policies ask.
 pub(super) async fn draw(drawing: &str, registry: &RegistryName, policies: &[Policy], now: Timestamp) -> Result<Drawn, NotDrawn> {
     let options = Options { require_auth: false, anonymous_pull: true, ..Options::default() };
     let emulator = Emulator::new(options, Arc::new(move || now));
@@ -54,6 +54,8 @@ pub(super) async fn draw(drawing: &str, registry: &RegistryName, policies: &[Pol
         transport: Arc::new(InProcess { emulator }),
         credential: Credential::Anonymous,
         clock: Clock::new(move || now),
+        apply_credential: None,
+        budget: Budget::unlimited(),
         jitter_seed: 0,
     });
     let state = State::in_memory()?;

@@ -23,23 +23,13 @@ pub(super) fn warn(configuration: &Configuration, found: &mut Vec<Problem>) {
 }
 
 fn never_matches(policy: &Written, rule: WrittenRule<'_>, found: &mut Vec<Problem>) {
-    let mut warn = |item, message: String, hint: &str| {
-        found.push(policy.warning("never-matches", item, Complaint::new(message).hint(hint)));
-    };
-    if let (Some(tags), Some(written)) = (Tags::of(rule.object), rule.object.object("tags")) {
-        let items = ["glob", "regex", "semver"].into_iter().find_map(|kind| written.get(kind)).map(|list| list.items()).unwrap_or_default();
-        for (place, why) in tags.idle() {
-            if let Some(item) = items.get(place) {
-                warn(item, why, "leave it out, or narrow what takes it away");
-            }
+    let (Some(tags), Some(written)) = (Tags::of(rule.object), rule.object.object("tags")) else { return };
+    let items = ["glob", "regex", "semver"].into_iter().find_map(|kind| written.get(kind)).map(|list| list.items()).unwrap_or_default();
+    for (place, why) in tags.idle() {
+        if let Some(item) = items.get(place) {
+            let complaint = Complaint::new(why).hint("leave it out, or narrow what takes it away");
+            found.push(policy.warning("never-matches", item, complaint));
         }
-    }
-    if let (Some(older), Some(newer), Some(item)) =
-        (rule.object.age("older_than"), rule.object.age("newer_than"), rule.object.get("newer_than"))
-        && newer <= older
-    {
-        let message = format!("nothing is older than {older} and newer than {newer}");
-        warn(item, message, "write a longer age under `newer_than` than under `older_than`");
     }
 }
 

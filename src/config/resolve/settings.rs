@@ -56,9 +56,11 @@ fn registries(context: &mut Context<'_>, items: &[Item], folder: &Path) -> (Vec<
             name,
             endpoint,
             auth: object.object("auth").and_then(|object| auth(object, folder)).unwrap_or(Auth::Auto),
+            apply_auth: object.object("apply_auth").and_then(|object| auth(object, folder)),
+            authority: authority(context, object),
             audience: audience(context, object),
             ca_file: object.text("ca_file").map(|path| folder.join(path)),
-            throttle: object.object("throttle").map(throttle).unwrap_or_default(),
+            throttle: object.object("throttle").map(throttle),
         });
     }
     (registries, known)
@@ -128,6 +130,19 @@ fn audience(context: &mut Context<'_>, object: &Object) -> String {
     text.trim_end_matches('/').to_owned()
 }
 
+/// An origin of https: what is sent there proves who we are.
+fn authority(context: &mut Context<'_>, object: &Object) -> Option<String> {
+    let item = object.get("authority")?;
+    let text = item.as_text()?;
+    let uri = text.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("https") && uri.path() == "/" && uri.query().is_none());
+    if uri.and_then(|uri| uri.authority().cloned()).is_none_or(|authority| authority.as_str().contains('@')) {
+        let hint = "write `authority: https://login.microsoftonline.us`, without a tenant";
+        context.report(item, Complaint::new(format!("{text:?} is not a login endpoint")).hint(hint));
+        return None;
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}
+
 /// None when a required key is bad or missing, which has been reported.
 fn auth(object: &Object, folder: &Path) -> Option<Auth> {
     let text = |key| object.text(key).map(str::to_owned);
@@ -140,6 +155,18 @@ fn auth(object: &Object, folder: &Path) -> Option<Auth> {
         "client_secret" => {
             Some(Auth::ClientSecret { tenant_id: text("tenant_id")?, client_id: text("client_id")?, secret_file: file("secret_file")? })
         }
+        "client_certificate" => Some(Auth::ClientCertificate {
+            tenant_id: text("tenant_id")?,
+            client_id: text("client_id")?,
+            certificate_file: file("certificate_file")?,
+            key_file: file("key_file"),
+        }),
+        "azure_cli" => Some(Auth::AzureCli { tenant_id: text("tenant_id") }),
+        "azure_pipelines" => Some(Auth::AzurePipelines {
+            tenant_id: text("tenant_id"),
+            client_id: text("client_id"),
+            service_connection_id: text("service_connection_id"),
+        }),
         "basic" => Some(Auth::Basic { username: text("username")?, password_file: file("password_file")? }),
         "anonymous" => Some(Auth::Anonymous),
         _ => Some(Auth::Auto),

@@ -132,8 +132,7 @@ pub(super) const HABITS: &[(&str, &str)] = &[
 ];
 
 /// Keys and words that are planned, with the object or key they belong to: they are answered with "not supported yet".
-pub(super) const NOT_YET: &[(&str, &[&str])] =
-    &[("rule", &["archive"]), ("registry", &["apply_auth"]), ("auth", &["client_certificate", "azure_cli", "azure_pipelines"])];
+pub(super) const NOT_YET: &[(&str, &[&str])] = &[("rule", &["archive"])];
 
 /// Whether the key or word is planned for the object.
 pub(super) fn is_planned(shape: &str, word: &str) -> bool {

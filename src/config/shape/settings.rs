@@ -72,6 +72,20 @@ static REGISTRY: Shape = Shape {
             example: "{ kind: workload_identity }",
         },
         Key {
+            name: "apply_auth",
+            kind: Kind::Variants(&AUTH),
+            presence: Optional,
+            doc: "Who deletes and changes locks, if that is another identity than `auth`, which then needs to read only.",
+            example: "{ kind: workload_identity, client_id: … }",
+        },
+        Key {
+            name: "authority",
+            kind: Kind::Text(&URL),
+            presence: Optional,
+            doc: "Where Microsoft Entra tokens come from; left out, AZURE_AUTHORITY_HOST or the cloud of the endpoint decides.",
+            example: "https://login.microsoftonline.us",
+        },
+        Key {
             name: "audience",
             kind: Kind::Text(&AUDIENCE),
             presence: Default(crate::config::AUDIENCE),
@@ -89,7 +103,7 @@ static REGISTRY: Shape = Shape {
             name: "throttle",
             kind: Kind::Object(&THROTTLE),
             presence: Optional,
-            doc: "Where the request rate starts; it adapts.",
+            doc: "Where the request rate starts; it adapts. Left out on loopback: as fast as it goes.",
             example: "{ sku: standard, share: 50% }",
         },
     ],
@@ -99,8 +113,20 @@ static REGISTRY: Shape = Shape {
     needs: &[],
 };
 
-static AUTH: Variants =
-    Variants { name: "auth", shapes: &[&AUTO, &WORKLOAD_IDENTITY, &MANAGED_IDENTITY, &CLIENT_SECRET, &BASIC, &ANONYMOUS] };
+static AUTH: Variants = Variants {
+    name: "auth",
+    shapes: &[
+        &AUTO,
+        &WORKLOAD_IDENTITY,
+        &MANAGED_IDENTITY,
+        &CLIENT_SECRET,
+        &CLIENT_CERTIFICATE,
+        &AZURE_CLI,
+        &AZURE_PIPELINES,
+        &BASIC,
+        &ANONYMOUS,
+    ],
+};
 
 /// The key that tells the kinds of authentication apart; its value is the shape's name.
 const fn kind(words: &'static [(&'static str, &'static str)]) -> Key {
@@ -117,7 +143,7 @@ const fn file(name: &'static str, presence: Presence, doc: &'static str, example
 
 static AUTO: Shape = Shape {
     name: "auto",
-    doc: "Whatever the place where it runs offers: workload identity, then managed identity.",
+    doc: "Whatever the place where it runs offers, chosen once and logged: workload identity, an application's secret or certificate or a pipeline's connection in the environment, managed identity, the Azure CLI.",
     keys: &[kind(&[("auto", "found out")])],
     one_of: &[],
     at_most_one: &[],
@@ -165,6 +191,52 @@ static CLIENT_SECRET: Shape = Shape {
     one_of: &[],
     at_most_one: &[],
     any_of: &[],
+    needs: &[],
+};
+
+static CLIENT_CERTIFICATE: Shape = Shape {
+    name: "client_certificate",
+    doc: "A service principal with a certificate. The files are read anew for each sign-in.",
+    keys: &[
+        kind(&[("client_certificate", "service principal")]),
+        identity("tenant_id", Required, "The tenant."),
+        identity("client_id", Required, "The application."),
+        file("certificate_file", Required, "A file with the certificate, PEM.", "/run/secrets/tls.crt"),
+        file(
+            "key_file",
+            Optional,
+            "A file with its RSA key, PEM, without a passphrase; left out, it is in the same file.",
+            "/run/secrets/tls.key",
+        ),
+    ],
+    one_of: &[],
+    any_of: &[],
+    at_most_one: &[],
+    needs: &[],
+};
+
+static AZURE_CLI: Shape = Shape {
+    name: "azure_cli",
+    doc: "Whoever is signed in to the Azure CLI: for trying things out on one's own machine.",
+    keys: &[kind(&[("azure_cli", "signed in with `az login`")]), identity("tenant_id", Optional, "The tenant, if not the current one.")],
+    one_of: &[],
+    any_of: &[],
+    at_most_one: &[],
+    needs: &[],
+};
+
+static AZURE_PIPELINES: Shape = Shape {
+    name: "azure_pipelines",
+    doc: "The service connection of a job in Azure Pipelines; what is left out is taken from the variables that the task AzureCLI sets. SYSTEM_ACCESSTOKEN must be mapped.",
+    keys: &[
+        kind(&[("azure_pipelines", "service connection")]),
+        identity("tenant_id", Optional, "The tenant."),
+        identity("client_id", Optional, "The application."),
+        identity("service_connection_id", Optional, "The connection."),
+    ],
+    one_of: &[],
+    any_of: &[],
+    at_most_one: &[],
     needs: &[],
 };
 

@@ -289,12 +289,11 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
                     name: "contoso",
                     endpoint: https://contoso.azurecr.io/,
                     auth: Auto,
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
             ],
             StateSettings {
@@ -342,25 +341,28 @@ paused: true
                             "t",
                         ),
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: Some(
                         "ca.pem",
                     ),
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "b",
                     endpoint: http://localhost:5000/,
                     auth: Anonymous,
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Premium,
-                        share_percent: 50,
-                    },
+                    throttle: Some(
+                        Throttle {
+                            sku: Premium,
+                            share_percent: 50,
+                        },
+                    ),
                 },
                 Registry {
                     name: "c",
@@ -369,12 +371,11 @@ paused: true
                         username: "u",
                         password_file: "p",
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "d",
@@ -384,12 +385,11 @@ paused: true
                         client_id: "c",
                         secret_file: "/s",
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 50,
-                    },
+                    throttle: None,
                 },
                 Registry {
                     name: "e",
@@ -399,12 +399,16 @@ paused: true
                             "c",
                         ),
                     },
+                    apply_auth: None,
+                    authority: None,
                     audience: "https://containerregistry.azure.net",
                     ca_file: None,
-                    throttle: Throttle {
-                        sku: Standard,
-                        share_percent: 100,
-                    },
+                    throttle: Some(
+                        Throttle {
+                            sku: Standard,
+                            share_percent: 100,
+                        },
+                    ),
                 },
             ],
             StateSettings {
@@ -613,4 +617,32 @@ policies:
         ]
     "#]]
     .assert_debug_eq(&configuration.policies[0].rules);
+}
+
+#[test]
+fn identities_and_their_authority_are_resolved() {
+    let text = "version: 1
+registries:
+  - name: a
+    endpoint: https://a.example
+    auth: { kind: azure_pipelines, service_connection_id: s }
+    apply_auth: { kind: client_certificate, tenant_id: t, client_id: c, certificate_file: tls.crt, key_file: /tls.key }
+    authority: https://login.microsoftonline.us/
+  - { name: b, endpoint: https://b.example, auth: { kind: azure_cli, tenant_id: t } }
+policies: p
+state: { volatile: true }
+";
+    let policies = with_rules("- { name: a, keep: { tags: { glob: [a] } } }").replace("    mode:", "    registries: [a]\n    mode:");
+    let configuration = resolve_texts(("retaind.yaml", text), &[("ci.yaml", &policies)]).unwrap_or_else(|problems| panic!("{problems}"));
+    let [a, b] = &configuration.registries[..] else { panic!("two registries") };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(a.auth, Auth::AzurePipelines { tenant_id: None, client_id: None, service_connection_id: text("s") });
+    let certificate = Auth::ClientCertificate {
+        tenant_id: "t".to_owned(),
+        client_id: "c".to_owned(),
+        certificate_file: "tls.crt".into(),
+        key_file: Some("/tls.key".into()),
+    };
+    assert_eq!((a.apply_auth.as_ref(), a.authority.as_deref()), (Some(&certificate), Some("https://login.microsoftonline.us")));
+    assert_eq!((&b.auth, &b.apply_auth, &b.authority), (&Auth::AzureCli { tenant_id: text("t") }, &None, &None));
 }

@@ -10,7 +10,7 @@ fn settings_hold_together() {
         r#"version: 2
 registries:
   - { name: Contoso, endpoint: contoso.azurecr.io }
-  - { name: a, endpoint: http://a.example, auth: { kind: azure_cli } }
+  - { name: a, endpoint: http://a.example, auth: { kind: kerberos } }
   - { name: a, endpoint: https://user:pw@b.example/v2/, auth: { kind: basic, username: u, password: hunter2 } }
   - { name: c, endpoint: https://c.example, auth: auto, throttle: { sku: gold, share: 50 } }
   - { name: d, endpoint: https://C.example, auth: { client_id: x }, audience: https://x/.default }
@@ -49,18 +49,19 @@ paused: yes
 
             retaind.yaml:4:26: error: "http://a.example" is not the endpoint of a registry: http:// is for loopback only
               |
-            4 |   - { name: a, endpoint: http://a.example, auth: { kind: azure_cli } }
+            4 |   - { name: a, endpoint: http://a.example, auth: { kind: kerberos } }
               |                          ^^^^^^^^^^^^^^^^
               = at registries[1].endpoint
               = hint: write `endpoint: https://a.example`
 
-            retaind.yaml:4:58: error: `kind: azure_cli` is not supported yet
+            retaind.yaml:4:58: error: "kerberos" is no kind of authentication
               |
-            4 |   - { name: a, endpoint: http://a.example, auth: { kind: azure_cli } }
-              |                                                          ^^^^^^^^^
+            4 |   - { name: a, endpoint: http://a.example, auth: { kind: kerberos } }
+              |                                                          ^^^^^^^^
               = at registries[1].auth.kind
               = hint: write `auto`, `workload_identity`, `managed_identity`,
-                      `client_secret`, `basic` or `anonymous`
+                      `client_secret`, `client_certificate`, `azure_cli`, `azure_pipelines`,
+                      `basic` or `anonymous`
 
             retaind.yaml:5:13: error: a second registry is called a
               |
@@ -90,7 +91,8 @@ paused: yes
               |                                     ^^^^
               = at registries[3].auth
               = hint: write `auth: { kind: … }` with `auto`, `workload_identity`,
-                      `managed_identity`, `client_secret`, `basic` or `anonymous`
+                      `managed_identity`, `client_secret`, `client_certificate`,
+                      `azure_cli`, `azure_pipelines`, `basic` or `anonymous`
 
             retaind.yaml:6:74: error: "gold" is no value of `sku`
               |
@@ -119,7 +121,8 @@ paused: yes
               |                                     ^^^^
               = at registries[4].auth
               = hint: write `auto`, `workload_identity`, `managed_identity`,
-                      `client_secret`, `basic` or `anonymous`
+                      `client_secret`, `client_certificate`, `azure_cli`, `azure_pipelines`,
+                      `basic` or `anonymous`
 
             retaind.yaml:7:79: error: the audience is written without "/.default"
               |
@@ -173,4 +176,15 @@ paused: yes
             21 problems in 1 file
         "#]],
     );
+}
+
+#[test]
+fn a_login_endpoint_is_an_origin_and_encrypted() {
+    for bad in ["http://127.0.0.1:1", "https://login.microsoftonline.com/tenant", "https://me@login.example"] {
+        let text = format!(
+            "version: 1\nregistries: [{{ name: a, endpoint: \"https://a.example\", authority: \"{bad}\" }}]\npolicies: p\nstate: {{ volatile: true }}\n"
+        );
+        let problems = crate::config::resolve_texts(("retaind.yaml", &text), &[]).expect_err("no login endpoint");
+        assert!(problems.to_string().contains("is not a login endpoint"), "{bad}: {problems}");
+    }
 }

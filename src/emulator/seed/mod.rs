@@ -295,8 +295,9 @@ impl Pencil<'_> {
         let time = item.when.as_ref().map(|_| self.time(item)).transpose()?;
         if let Some(tag) = self.repository.tags.get_mut(item.name.as_str()) {
             tag.locks = item.locks;
-            tag.updated = time.unwrap_or(tag.updated);
-            tag.created = time.unwrap_or(tag.created);
+        }
+        if let Some(time) = time {
+            self.repository.date_tag(&item.name, time);
         }
         Ok(())
     }

@@ -416,7 +416,8 @@ impl<'a> Worker<'a> {
             | Failure::Throttled { .. }
             | Failure::Unreachable { .. }
             | Failure::OutcomeUnknown { .. }
-            | Failure::Protocol { .. } => {
+            | Failure::Protocol { .. }
+            | Failure::Input { .. } => {
                 let mut progress = self.progress();
                 progress.failures_in_a_row += 1;
                 if FAILURES_IN_A_ROW_MAX <= progress.failures_in_a_row {

@@ -65,7 +65,8 @@ fn one_item(error: acr::Error) -> Result<String, acr::Error> {
         | Failure::Forbidden { .. }
         | Failure::Throttled { .. }
         | Failure::OutcomeUnknown { .. }
-        | Failure::Protocol { .. } => Ok(error.to_string()),
+        | Failure::Protocol { .. }
+        | Failure::Input { .. } => Ok(error.to_string()),
     }
 }
 

@@ -67,7 +67,7 @@ async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, Inventor
     let name = &wanted.name;
     let incomplete = |locks, gaps| {
         let observations = Observations::default();
-        Repository { name: name.clone(), locks, observations, shrunk_from: None, listing: Listing::Incomplete(gaps) }
+        Repository { name: name.clone(), locks, observations, listing: Listing::Incomplete(gaps) }
     };
     let properties = match look.client.get_repository(name).await {
         Ok(properties) => properties,
@@ -82,9 +82,9 @@ async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, Inventor
         Err(error) => return one_repository(error).map(|gap| incomplete(properties.locks, vec![gap])),
     };
     match references::complete(look, wanted, listed).await? {
-        Ok((contents, observations, shrunk_from)) => {
+        Ok((contents, observations)) => {
             let listing = Listing::Complete(contents);
-            Ok(Repository { name: name.clone(), locks: properties.locks, observations, shrunk_from, listing })
+            Ok(Repository { name: name.clone(), locks: properties.locks, observations, listing })
         }
         Err(gaps) => Ok(incomplete(properties.locks, gaps)),
     }
@@ -100,6 +100,7 @@ fn one_repository(error: acr::Error) -> Result<Gap, InventoryError> {
         | Failure::Forbidden { .. }
         | Failure::Throttled { .. }
         | Failure::OutcomeUnknown { .. }
-        | Failure::Protocol { .. } => Ok(Gap(error.to_string())),
+        | Failure::Protocol { .. }
+        | Failure::Input { .. } => Ok(Gap(error.to_string())),
     }
 }

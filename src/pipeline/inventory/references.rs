@@ -28,7 +28,7 @@ pub(super) async fn complete(
     look: &Look,
     wanted: &Wanted,
     mut listed: Listed,
-) -> Result<Result<(Contents, Observations, Option<u32>), Vec<Gap>>, InventoryError> {
+) -> Result<Result<(Contents, Observations), Vec<Gap>>, InventoryError> {
     let Look { client, state, now } = look;
     let name = &wanted.name;
     let registry = client.registry();
@@ -65,7 +65,7 @@ pub(super) async fn complete(
     };
     let condemned = state.condemned(registry, name)?;
     let own_locks = own_locks(state, registry, name, &contents)?;
-    Ok(Ok((contents, Observations { since: Some(since), condemned, own_locks }, shrunk_from)))
+    Ok(Ok((contents, Observations { since: Some(since), shrunk_from, condemned, own_locks })))
 }
 
 struct Gaps {

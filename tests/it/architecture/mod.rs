@@ -31,6 +31,7 @@ const LAYERS: &[(&str, May)] = &[
     ("pipeline::guard", Use(&["model", "policy", "pipeline::evaluate", "pipeline::plan"])),
     ("acr", Use(&["model", "clock"])),
     ("state", Use(&["model"])),
+    ("pipeline::access", Use(&["model", "policy", "acr"])),
     ("pipeline::inventory", Use(&["model", "acr", "state", "clock"])),
     ("pipeline::apply", Use(&["model", "acr", "state", "clock", "pipeline::plan", "pipeline::guard"])),
     // Of `apply` only the values that say what became of each step.
@@ -43,6 +44,7 @@ const LAYERS: &[(&str, May)] = &[
             "clock",
             "acr",
             "state",
+            "pipeline::access",
             "pipeline::inventory",
             "pipeline::evaluate",
             "pipeline::plan",

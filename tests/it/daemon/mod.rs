@@ -5,6 +5,7 @@ mod days;
 mod edits;
 mod line;
 mod schedules;
+mod signals;
 mod stops;
 
 use std::collections::BTreeMap;
@@ -162,6 +163,8 @@ impl Site {
                     transport: Arc::clone(&transports[registry.name.as_str()]),
                     credential: entra("somebody"),
                     clock: clock.clone(),
+                    apply_credential: None,
+                    budget: retaind::acr::Budget::unlimited(),
                     jitter_seed: 1,
                 }))
             }),

@@ -43,6 +43,15 @@ async fn a_registry_out_of_reach_holds_up_no_other() {
     service.stop().await;
 }
 
+/// Otherwise the alert on overdue policies would go off every Sunday.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_interval_of_working_days_is_a_weekend() {
+    let service = Site::new(&policies_at("schedule: \"0 3 * * 1-5\"", "")).start().await;
+    let interval = service.metric("retaind_policy_interval_seconds{policy=\"ci\",registry=\"contoso\"}").await;
+    assert_eq!(interval, Some(3.0 * 86_400.0));
+    service.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_begins_when_the_status_says() {
     let site = Site::with(&["contoso", "fabrikam"], &policies(""));

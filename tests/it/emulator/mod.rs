@@ -5,9 +5,12 @@
 mod access;
 mod admin;
 mod changing;
+mod command;
+mod documented;
 mod drawing;
 mod faults;
 mod listing;
+mod switches;
 mod scripts;
 mod storage;
 mod throttling;

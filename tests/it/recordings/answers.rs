@@ -153,6 +153,8 @@ impl Scene<'_> {
             transport: player.clone(),
             credential: if anonymous { Credential::Anonymous } else { entra("somebody") },
             clock: Hands::new().clock(),
+            apply_credential: None,
+            budget: retaind::acr::Budget::unlimited(),
             jitter_seed: 1,
         });
         (client, player)

@@ -103,7 +103,7 @@ impl World {
         let policies: Vec<&Policy> = self.policies.iter().collect();
         let Self { repository_locks, observed_since, acting, now, .. } = *self;
         let (condemned, own_locks) = (self.condemned.clone(), self.own_locks.clone());
-        let observations = &Observations { since: observed_since, condemned, own_locks };
+        let observations = &Observations { since: observed_since, shrunk_from: None, condemned, own_locks };
         about(
             &Question { repository_locks, observations, contents, policies: &policies, acting, now },
             &Audit { repository_locks, observations, contents, policies: &policies, acting, now },

@@ -1,7 +1,7 @@
 //! What the rules say about everything that a plan removes, found once more and in another way than `evaluate` finds it: a delete rule
 //! chooses it for certain, and no keep or lock rule might. Does not count what delete rules except.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,13 +17,20 @@ use super::{Findings, World, subject_by_tag};
 impl<'a> World<'a> {
     /// S17 and the rules themselves.
     pub(super) fn rules_allow(&self, steps: &Steps, findings: &mut Findings) {
-        for (manifest, tag) in self.lost_tags(steps) {
-            let name = &tag.name;
-            if !self.acting_deletes().any(|(rule, delete)| self.condemns(rule, delete, manifest, tag)) {
-                findings.add("S17", format!("no delete rule chooses the tag {name}"));
+        let lost = self.lost_tags(steps);
+        for (digest, tags) in &lost {
+            let Some(manifest) = self.manifest(*digest) else { continue };
+            if let Some(rule) = self.rules().find(|rule| self.protects_all_tags(rule, manifest)) {
+                findings.add("S17", format!("the keep rule {} chooses all tags of {digest}", rule.name));
             }
-            if let Some(rule) = self.rules().find(|rule| self.protects(rule, manifest, tag)) {
-                findings.add("S17", format!("the keep or lock rule {} chooses the tag {name}", rule.name));
+            for tag in tags {
+                let name = &tag.name;
+                if !self.acting_deletes().any(|(rule, delete)| self.condemns(rule, delete, manifest, tag)) {
+                    findings.add("S17", format!("no delete rule chooses the tag {name}"));
+                }
+                if let Some(rule) = self.rules().find(|rule| self.protects(rule, manifest, tag)) {
+                    findings.add("S17", format!("the keep or lock rule {} chooses the tag {name}", rule.name));
+                }
             }
         }
         for step in steps.deletes.iter().filter(|step| ordinary(self.tags_of(step.digest)).next().is_none() && step.after.is_empty()) {
@@ -31,7 +38,7 @@ impl<'a> World<'a> {
         }
         for rule in self.rules() {
             if let Action::Keep(keep) = &rule.action {
-                self.newest_are_left(keep, rule, steps, findings);
+                self.newest_are_left(keep, rule, &lost, findings);
             }
         }
     }
@@ -47,12 +54,15 @@ impl<'a> World<'a> {
         })
     }
 
-    /// The ordinary tags that the plan removes, with their manifests or without, as far as they are listed.
-    fn lost_tags(&self, steps: &Steps) -> Vec<(&'a Manifest, &'a Tag)> {
+    /// The ordinary tags that the plan removes, with their manifests or without, as far as they are listed; each with its manifest.
+    fn lost_tags(&self, steps: &Steps) -> LostTags<'a> {
         let with_manifest = steps.deletes.iter().flat_map(|step| self.tags_of(step.digest).iter().map(|tag| (step.digest, tag)));
         let alone = steps.untags.iter().filter_map(|step| Some((step.digest, self.tag_on(step.digest, step.tag.name.as_str())?)));
-        let all = with_manifest.chain(alone).filter(|(_, tag)| subject_by_tag(tag.name.as_str()).is_none());
-        all.filter_map(|(digest, tag)| Some((self.manifest(digest)?, tag))).collect()
+        let mut lost = LostTags::new();
+        for (digest, tag) in with_manifest.chain(alone).filter(|(_, tag)| subject_by_tag(tag.name.as_str()).is_none()) {
+            lost.entry(digest).or_default().push(tag);
+        }
+        lost
     }
 
     fn condemns(&self, rule: &Rule, delete: &Delete, manifest: &Manifest, tag: &Tag) -> bool {
@@ -77,24 +87,27 @@ impl<'a> World<'a> {
         noted.is_some_and(|noted| wait.duration() < self.audit.now.duration_since(noted.since))
     }
 
-    /// Whether the rule holds the tag without counting anything: for certain, or because nobody can say whether it fits.
+    /// Whether the rule holds the tag by its own name without counting anything: for certain, or because nobody can say whether it fits.
     fn protects(&self, rule: &Rule, manifest: &Manifest, tag: &Tag) -> bool {
         let keep = match &rule.action {
             Action::Lock(lock) => return names(&lock.selector, tag) && self.fits(&lock.selector, manifest) != Some(false),
             Action::Delete(_) | Action::Unlock(_) => return false,
             Action::Keep(keep) => keep,
         };
-        let named = |tag: &Tag| {
-            let young = |limit: SignedDuration| age(self.audit.now, manifest, tag).is_none_or(|age| age <= limit);
-            let is_young = || keep.when.iter().any(|when| matches!(when, KeepWhen::NewerThan(limit) if young(limit.duration())));
-            let holds = match self.fits(&keep.selector, manifest) {
-                Some(false) => false,
-                None => true,
-                Some(true) => keep.when.is_empty() || is_young(),
-            };
-            names(&keep.selector, tag) && holds
+        let young = |limit: SignedDuration| age(self.audit.now, manifest, tag).is_none_or(|age| age <= limit);
+        let is_young = || keep.when.iter().any(|when| matches!(when, KeepWhen::NewerThan(limit) if young(limit.duration())));
+        let holds = || match self.fits(&keep.selector, manifest) {
+            Some(false) => false,
+            None => true,
+            Some(true) => keep.when.is_empty() || is_young(),
         };
-        named(tag) || keep.all_tags && ordinary(self.tags_of(manifest.digest)).any(named)
+        names(&keep.selector, tag) && holds()
+    }
+
+    /// The same, when it holds any tag of the manifest and all tags with it.
+    fn protects_all_tags(&self, rule: &Rule, manifest: &Manifest) -> bool {
+        let extends = matches!(&rule.action, Action::Keep(keep) if keep.all_tags);
+        extends && ordinary(self.tags_of(manifest.digest)).any(|tag| self.protects(rule, manifest, tag))
     }
 
     /// A manifest without ordinary tags that goes before everything that could take it along.
@@ -138,7 +151,7 @@ impl<'a> World<'a> {
 
     /// What keep rules count by time. An image that loses a tag which such a rule chooses must rank behind images that lose none: behind
     /// the newest so many, or behind a newer one of its own period or so many later periods.
-    fn newest_are_left(&self, keep: &Keep, rule: &Rule, steps: &Steps, findings: &mut Findings) {
+    fn newest_are_left(&self, keep: &Keep, rule: &Rule, lost: &LostTags<'_>, findings: &mut Findings) {
         let counts_by_time = |count: &crate::policy::Count| count.order_by == OrderBy::Time && count.per == Grouping::All;
         let counting = keep.when.iter().filter(|when| match when {
             KeepWhen::Last(count) => counts_by_time(count),
@@ -147,7 +160,7 @@ impl<'a> World<'a> {
         });
         let mut images: Option<Vec<RankedImage>> = None;
         for when in counting {
-            let images = images.get_or_insert_with(|| self.ranked_images(&keep.selector, steps));
+            let images = images.get_or_insert_with(|| self.ranked_images(&keep.selector, lost));
             let whole = || images.iter().filter(|image| !image.loses_a_tag).map(|image| image.newest);
             let is_behind: Box<dyn Fn(Timestamp) -> bool> = match when {
                 KeepWhen::NewerThan(_) => continue,
@@ -177,15 +190,15 @@ impl<'a> World<'a> {
     }
 
     /// The images that the selector chooses by a tag, for certain; those without a time apart, which stay anyhow.
-    fn ranked_images(&self, selector: &Selector, steps: &Steps) -> Vec<RankedImage> {
-        let lost: BTreeSet<&str> = self.lost_tags(steps).into_iter().map(|(_, tag)| tag.name.as_str()).collect();
+    fn ranked_images(&self, selector: &Selector, lost: &LostTags<'_>) -> Vec<RankedImage> {
         let mut images = Vec::new();
         for (place, manifest) in (0_u32..).zip(self.audit.contents.manifests()) {
             let tags = ordinary(self.audit.contents.tagged(place)).filter(|tag| names(selector, tag));
-            let timed: Vec<(&Tag, Timestamp)> = tags.filter_map(|tag| Some((tag, tag.updated_at?.max(manifest.updated_at?)))).collect();
-            let newest = timed.iter().map(|(_, time)| *time).filter(|time| *time <= self.audit.now).max();
+            let times = tags.filter_map(|tag| Some(tag.updated_at?.max(manifest.updated_at?)));
+            let newest = times.filter(|time| *time <= self.audit.now).max();
             if let (Some(newest), Some(true)) = (newest, self.fits(selector, manifest)) {
-                let loses_a_tag = timed.iter().any(|(tag, _)| lost.contains(tag.name.as_str()));
+                let lost = lost.get(&manifest.digest).map_or(&[][..], Vec::as_slice);
+                let loses_a_tag = lost.iter().any(|tag| names(selector, tag) && tag.updated_at.is_some());
                 images.push(RankedImage { digest: manifest.digest, newest, loses_a_tag });
             }
         }
@@ -301,6 +314,8 @@ fn has_one(wanted: &[KeyValue], texts: &Texts) -> Option<bool> {
         Texts::Known(pairs) => Some(wanted.iter().any(|wanted| wanted.is_among(pairs))),
     }
 }
+/// By their manifests.
+type LostTags<'a> = BTreeMap<Digest, Vec<&'a Tag>>;
 
 struct RankedImage {
     digest: Digest,

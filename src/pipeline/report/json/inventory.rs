@@ -328,6 +328,7 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
     } else {
         Listing::Incomplete(incomplete.into_iter().map(Gap).collect())
     };
+    // A saved listing is never applied by itself, so its size is not held against earlier ones.
     let mut observations = Observations { since: observed_since, ..Observations::default() };
     for (number, CondemnedDocument { mark, since }) in condemned.into_iter().enumerate() {
         observations.condemned.push(Condemned { mark: mark_from(&format!("{place}.condemned[{number}]"), mark)?, since });
@@ -345,7 +346,7 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
         observations.own_locks.push(OwnLock { mark, closed, left: left.into() });
     }
     // A saved listing is never applied by itself, so nothing needs to be held against it.
-    Ok(Repository { name, locks: locks.into(), observations, shrunk_from: None, listing })
+    Ok(Repository { name, locks: locks.into(), observations, listing })
 }
 
 fn mark_from(place: &str, document: MarkDocument) -> Result<Mark, InvalidDocument> {
