@@ -1,7 +1,7 @@
 //! What the rules say about everything that a plan removes, found once more and in another way than `evaluate` finds it: a delete rule
 //! chooses it for certain, and no keep or lock rule might. Does not count what delete rules except.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
