@@ -420,7 +420,7 @@ _retaind() {
             return 0
             ;;
         retaind__subcmd__plan)
-            opts="-h --config --policy --registry --inventory --at --output --all --help"
+            opts="-h --config --policy --registry --inventory --at --output --all --diff --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -448,6 +448,10 @@ _retaind() {
                     ;;
                 --output)
                     COMPREPLY=($(compgen -W "text json markdown" -- "${cur}"))
+                    return 0
+                    ;;
+                --diff)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

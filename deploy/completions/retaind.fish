@@ -47,10 +47,11 @@ complete -c retaind -n "__fish_retaind_using_subcommand plan" -l config -d 'The 
 complete -c retaind -n "__fish_retaind_using_subcommand plan" -l policy -d 'Only this policy' -r
 complete -c retaind -n "__fish_retaind_using_subcommand plan" -l registry -d 'Only this registry, by its name in the settings' -r
 complete -c retaind -n "__fish_retaind_using_subcommand plan" -l inventory -d 'Take a saved listing instead of asking the registry' -r -F
-complete -c retaind -n "__fish_retaind_using_subcommand plan" -l at -d 'Reckon ages to this time, e.g. 2026-01-01T00:00:00Z' -r
+complete -c retaind -n "__fish_retaind_using_subcommand plan" -l at -d 'Reckon ages to this time, e.g. 2026-01-01T00:00:00Z, or +30d for thirty days from now' -r
 complete -c retaind -n "__fish_retaind_using_subcommand plan" -l output -d 'How to print' -r -f -a "text\t'For a terminal'
 json\t'For machines, and for `retaind apply`'
 markdown\t'For a review'"
+complete -c retaind -n "__fish_retaind_using_subcommand plan" -l diff -d 'Show what differs from the policies in this file or folder: what would newly go, and what no longer would' -r -F
 complete -c retaind -n "__fish_retaind_using_subcommand plan" -l all -d 'Print every image that stays, too, with its reasons'
 complete -c retaind -n "__fish_retaind_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c retaind -n "__fish_retaind_using_subcommand apply" -l config -d 'The settings file' -r -F
@@ -82,7 +83,7 @@ complete -c retaind -n "__fish_retaind_using_subcommand explain" -l config -d 'T
 complete -c retaind -n "__fish_retaind_using_subcommand explain" -l policy -d 'Only this policy' -r
 complete -c retaind -n "__fish_retaind_using_subcommand explain" -l registry -d 'Only this registry, by its name in the settings' -r
 complete -c retaind -n "__fish_retaind_using_subcommand explain" -l inventory -d 'Take a saved listing instead of asking the registry' -r -F
-complete -c retaind -n "__fish_retaind_using_subcommand explain" -l at -d 'Reckon ages to this time, e.g. 2026-01-01T00:00:00Z' -r
+complete -c retaind -n "__fish_retaind_using_subcommand explain" -l at -d 'Reckon ages to this time, e.g. 2026-01-01T00:00:00Z, or +30d for thirty days from now' -r
 complete -c retaind -n "__fish_retaind_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c retaind -n "__fish_retaind_using_subcommand check" -l config -d 'The settings file' -r -F
 complete -c retaind -n "__fish_retaind_using_subcommand check" -l output -d 'How to print' -r -f -a "text\t'For a terminal'

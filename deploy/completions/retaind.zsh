@@ -34,10 +34,11 @@ _arguments "${_arguments_options[@]}" : \
 '--policy=[Only this policy]:NAME:_default' \
 '--registry=[Only this registry, by its name in the settings]:NAME:_default' \
 '--inventory=[Take a saved listing instead of asking the registry]:FILE:_files' \
-'--at=[Reckon ages to this time, e.g. 2026-01-01T00\:00\:00Z]:TIME:_default' \
+'--at=[Reckon ages to this time, e.g. 2026-01-01T00\:00\:00Z, or +30d for thirty days from now]:TIME:_default' \
 '--output=[How to print]:OUTPUT:((text\:"For a terminal"
 json\:"For machines, and for \`retaind apply\`"
 markdown\:"For a review"))' \
+'(--all)--diff=[Show what differs from the policies in this file or folder\: what would newly go, and what no longer would]:OLD_POLICIES:_files' \
 '--all[Print every image that stays, too, with its reasons]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
@@ -106,7 +107,7 @@ _arguments "${_arguments_options[@]}" : \
 '--policy=[Only this policy]:NAME:_default' \
 '--registry=[Only this registry, by its name in the settings]:NAME:_default' \
 '--inventory=[Take a saved listing instead of asking the registry]:FILE:_files' \
-'--at=[Reckon ages to this time, e.g. 2026-01-01T00\:00\:00Z]:TIME:_default' \
+'--at=[Reckon ages to this time, e.g. 2026-01-01T00\:00\:00Z, or +30d for thirty days from now]:TIME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':image -- An image\: repository\:tag or repository@sha256\:…:_default' \

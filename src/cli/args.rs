@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::Timestamp;
+
+use super::when::When;
 
 use super::emulate::EmulateArguments;
 use crate::model::{Digest, RegistryName, RepositoryName};
@@ -82,9 +83,9 @@ pub(super) struct Source {
     /// Take a saved listing instead of asking the registry
     #[arg(long, value_name = "FILE")]
     pub(super) inventory: Option<PathBuf>,
-    /// Reckon ages to this time, e.g. 2026-01-01T00:00:00Z
+    /// Reckon ages to this time, e.g. 2026-01-01T00:00:00Z, or +30d for thirty days from now
     #[arg(long, value_name = "TIME")]
-    pub(super) at: Option<Timestamp>,
+    pub(super) at: Option<When>,
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +100,9 @@ pub(super) struct PlanArguments {
     /// Print every image that stays, too, with its reasons
     #[arg(long)]
     pub(super) all: bool,
+    /// Show what differs from the policies in this file or folder: what would newly go, and what no longer would
+    #[arg(long, value_name = "OLD_POLICIES", conflicts_with = "all")]
+    pub(super) diff: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,8 +5,9 @@ use crate::config::Configuration;
 use crate::model::{Contents, Digest, Inventory, Listing, RepositoryName, TagName};
 use crate::pipeline;
 use crate::pipeline::inventory::{self, Look};
+use crate::pipeline::outlook::{Prospect, goes_from};
 use crate::pipeline::plan::Decision;
-use crate::pipeline::report::{self, Context};
+use crate::pipeline::report::{self, Context, Item};
 
 use super::args::ExplainArguments;
 use super::{End, Failure, connect, open, print};
@@ -26,7 +27,8 @@ enum Version {
 pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Result<End, Failure> {
     let image = parse(&arguments.image)?;
     let configuration = Configuration::load(&arguments.selection.config)?;
-    let clock = open::clock_at(clock, arguments.source.at);
+    let at = arguments.source.at.map(|at| at.seen_from(clock.now()));
+    let clock = open::clock_at(clock, at);
     let now = clock.now();
     let mut pairs = open::selected(&configuration, &arguments.selection)?;
     pairs.retain(|(policy, registry)| policy.names(&registry.name, &image.repository));
@@ -44,7 +46,7 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
             saved
         } else {
             let client = connect::client(registry, &clock)?;
-            let state = open::state_to_plan(&configuration.state, arguments.source.at)?;
+            let state = open::state_to_plan(&configuration.state, at)?;
             let wanted = pipeline::wanted(&configuration.policies, client.registry(), [image.repository.clone()]);
             fresh = inventory::take(&Look { client, state, now }, &wanted).await?;
             &fresh
@@ -58,10 +60,22 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
         let (decided, planned) = decided.ok_or_else(|| Failure::unusable(format!("the listing has no repository {}", image.repository)))?;
         match (&decided.repository.listing, &decided.evaluation, &planned.decision) {
             (Listing::Complete(contents), Some(evaluation), _) => {
-                let manifest = find(contents, &image)?;
+                let item = find(contents, &image)?;
+                let manifest = match item {
+                    Item::Manifest(manifest) => manifest,
+                    Item::Tag(tag) => contents.owner_of(tag),
+                };
                 let observations = &decided.repository.observations;
                 let context = Context { contents, policies: &decided.policies, acting: decided.acting, observations, now };
                 print(&report::explain(&context, image.repository.as_str(), evaluation, manifest));
+                let goes = match item {
+                    Item::Manifest(manifest) => evaluation.manifests.goes(manifest),
+                    Item::Tag(tag) => evaluation.tags.goes(tag),
+                };
+                if !goes {
+                    let prospect = Prospect { policies: &configuration.policies, acting, repository: &image.repository, item };
+                    print(&report::outlook(goes_from(inventory, &prospect, now), now));
+                }
             }
             (_, _, Decision::Nothing(gaps)) => {
                 let gaps: Vec<&str> = gaps.iter().map(|gap| gap.0.as_str()).collect();
@@ -85,15 +99,15 @@ fn parse(text: &str) -> Result<Image, Failure> {
     Ok(Image { repository: RepositoryName::parse(repository).map_err(|error| invalid(&error))?, version })
 }
 
-fn find(contents: &Contents, image: &Image) -> Result<u32, Failure> {
+fn find(contents: &Contents, image: &Image) -> Result<Item, Failure> {
     let repository = &image.repository;
     match &image.version {
-        Version::Digest(digest) => {
-            contents.find(*digest).ok_or_else(|| Failure::unusable(format!("there is no manifest {digest} in {repository}")))
-        }
+        Version::Digest(digest) => contents
+            .find(*digest)
+            .map(Item::Manifest)
+            .ok_or_else(|| Failure::unusable(format!("there is no manifest {digest} in {repository}"))),
         Version::Tag(name) => {
-            let tag = contents.find_tag(name).ok_or_else(|| Failure::unusable(format!("there is no tag {name} in {repository}")))?;
-            Ok(contents.owner_of(tag))
+            contents.find_tag(name).map(Item::Tag).ok_or_else(|| Failure::unusable(format!("there is no tag {name} in {repository}")))
         }
     }
 }

@@ -7,6 +7,7 @@ mod check;
 mod connect;
 mod daemon;
 mod demo;
+mod diff;
 mod emulate;
 mod explain;
 mod health;
@@ -20,6 +21,7 @@ mod run;
 mod schema;
 mod signals;
 mod test;
+mod when;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -11,12 +11,13 @@ use crate::policy::Policy;
 use crate::state::State;
 
 use super::args::{PlanArguments, PlanOutput};
-use super::{End, Failure, connect, open, print};
+use super::{End, Failure, connect, diff, open, print};
 
 /// Plans every selected policy on every selected registry.
 pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End, Failure> {
     let configuration = Configuration::load(&arguments.selection.config)?;
-    let clock = open::clock_at(clock, arguments.source.at);
+    let at = arguments.source.at.map(|at| at.seen_from(clock.now()));
+    let clock = open::clock_at(clock, at);
     let saved = arguments.source.inventory.as_deref().map(open::inventory).transpose()?;
     let mut pairs = open::selected(&configuration, &arguments.selection)?;
     if let Some(saved) = &saved {
@@ -28,7 +29,11 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
             )));
         }
     }
-    let state = if saved.is_some() { State::in_memory()? } else { open::state_to_plan(&configuration.state, arguments.source.at)? };
+    let state = if saved.is_some() { State::in_memory()? } else { open::state_to_plan(&configuration.state, at)? };
+    if let Some(old) = &arguments.diff {
+        let pairs = pairs.into_iter();
+        return diff::diff(&diff::Edit { configuration: &configuration, old, arguments, saved, state, clock }, pairs).await;
+    }
     let mut end = End::Done;
     for (place, (acting, registry)) in pairs.into_iter().enumerate() {
         let now = clock.now();
@@ -40,7 +45,7 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
             let names = pipeline::names(&client, acting).await?;
             let wanted = pipeline::wanted(&configuration.policies, client.registry(), names);
             fresh = inventory::take(&Look { client: client.clone(), state: state.clone(), now }, &wanted).await?;
-            (&fresh, client.clock_offset().filter(|_| arguments.source.at.is_none()))
+            (&fresh, client.clock_offset().filter(|_| at.is_none()))
         };
         let decisions = pipeline::decide(inventory, &configuration.policies, acting, now);
         let circumstances = Circumstances {

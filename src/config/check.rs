@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
+use super::defaults;
 use super::item::{Content, Item, Object};
 use super::problem::{Complaint, PROBLEMS_MAX, Place, Problem, Source};
 use super::scalar;
-use super::shape::{HABITS, Key, Kind, Presence, Shape, Variants, is_planned, list_or};
+use super::shape::{HABITS, Key, Kind, POLICIES, Presence, Shape, Variants, is_planned, list_or};
 use super::suggest::{nearest, snake_case};
 use super::tree::{self, Node, Value};
 
@@ -16,7 +17,13 @@ pub(super) fn check(source: &Source, shape: &'static Shape, problems: &mut Vec<P
         problems.push(Problem::of_file(&source.name, empty(shape)));
         return None;
     }
-    let root = match tree::parse(&source.text) {
+    let parsed = tree::parse(&source.text).and_then(|mut root| {
+        if std::ptr::eq(shape, &POLICIES) {
+            defaults::apply(&mut root)?;
+        }
+        Ok(root)
+    });
+    let root = match parsed {
         Ok(root) => root,
         Err((place, complaint)) => {
             problems.push(source.problem(place, "", complaint));
@@ -57,7 +64,7 @@ struct Checker<'run> {
 impl Checker<'_> {
     fn report(&mut self, place: Place, path: &str, complaint: Complaint) {
         if self.problems.len() <= PROBLEMS_MAX {
-            self.problems.push(self.source.problem(place, path, complaint));
+            self.source.report(place, path, complaint, self.problems);
         }
     }
 
@@ -67,6 +74,9 @@ impl Checker<'_> {
             Kind::Object(shape) => self.object(shape, node, path, anchor),
             Kind::Variants(variants) => self.variant(variants, node, path, anchor),
             Kind::Objects(shape) => self.list(key, node, path, |checker, node, path| checker.object(shape, node, path, node.place)),
+            Kind::TextOrObjects(_, shape) if matches!(node.value, Value::Sequence(_)) => {
+                self.list(key, node, path, |checker, node, path| checker.object(shape, node, path, node.place))
+            }
             Kind::Texts(_) => match node.value {
                 Value::Sequence(_) => self.list(key, node, path, |checker, node, path| checker.scalar(key, node, path)),
                 Value::Null | Value::Mapping(_) => self.wrong(key, node, path),
@@ -84,6 +94,7 @@ impl Checker<'_> {
             | Kind::Bool
             | Kind::Only(_)
             | Kind::Integer { .. }
+            | Kind::TextOrObjects(_, _)
             | Kind::Choice(_) => self.scalar(key, node, path),
         }
     }
@@ -106,7 +117,7 @@ impl Checker<'_> {
         if nodes.is_empty() {
             let hint = match key.presence {
                 Presence::Required if matches!(key.kind, Kind::Objects(_)) => "write at least one, beginning with `- name: …`".to_owned(),
-                Presence::Required => format!("write at least one, such as `{}: {}`", key.name, key.example),
+                Presence::Required | Presence::Inherited => format!("write at least one, such as `{}: {}`", key.name, key.example),
                 Presence::Optional | Presence::Default(_) => "write at least one, or leave the key out".to_owned(),
             };
             self.report(node.place, &path, Complaint::new(format!("`{}` is an empty list", key.name)).hint(hint));
@@ -214,7 +225,7 @@ impl Checker<'_> {
         let there = |name: &str| written(name) || meant.contains(&name);
         let what = if path.is_empty() { "the file".to_owned() } else { format!("`{}`", shape.name) };
         for key in shape.keys {
-            if key.presence == Presence::Required && !there(key.name) {
+            if matches!(key.presence, Presence::Required | Presence::Inherited) && !there(key.name) {
                 let message = format!("{what} has no `{}`", key.name);
                 let meaning = lower_first(key.doc.trim_end_matches('.'));
                 let hint = if matches!(key.kind, Kind::Objects(_)) {

@@ -14,6 +14,8 @@ mod tree;
 mod shape;
 
 mod check;
+mod defaults;
+mod globs;
 mod item;
 mod written;
 mod scalar;
@@ -36,6 +38,8 @@ use sha2::{Digest, Sha256};
 use crate::model::RegistryName;
 use crate::policy::Policy;
 
+use resolve::PolicyFile;
+
 pub use cases::{Case, DrawnImage, DrawnVersion, Expectation, ExpectedVerdict, TestFile};
 pub use lint::{Seen, WARNINGS, warnings};
 pub use problem::{Mark, Place, Problem, Problems, Source};
@@ -55,10 +59,11 @@ impl Configuration {
         let sources = read::file(path, &mut problems);
         let found = sources.as_ref().map(|file| resolve::settings(&file.source, &folder, &mut problems)).unwrap_or_default();
         let mut files: Vec<read::File> = sources.into_iter().collect();
-        let mut test_files = Vec::new();
-        if let Some(policies) = &found.policies {
-            let read::Folder { policies, tests } = read::policies(policies, &mut problems);
-            files.extend(policies);
+        let (mut test_files, mut policies) = (Vec::new(), Vec::new());
+        for resolve::PolicyPath { path, scope } in &found.policies {
+            let read::Folder { policies: read, tests } = read::policies(path, &mut problems);
+            policies.extend(read.iter().map(|file| PolicyFile { source: file.source.clone(), scope: scope.clone() }));
+            files.extend(read);
             for test in &tests {
                 resolve::refuse_policies_among_tests(&test.source, &mut problems);
             }
@@ -66,10 +71,24 @@ impl Configuration {
         }
         let content_hash = content_hash(files.iter().map(|file| &file.source));
         let paths = files.iter().map(|file| file.path.clone()).collect();
-        let policies: Vec<Source> = files.into_iter().skip(1).map(|file| file.source).collect();
         let configuration = assemble(found, &policies, paths, content_hash, problems)?;
         Ok(Self { test_files, ..configuration })
     }
+}
+
+/// Reads other policies for the registries of a configuration: a folder of files, or one file. Blocks on the disk.
+///
+/// # Errors
+/// Everything that is wrong with any of the files.
+pub fn load_policies(path: &Path, configuration: &Configuration) -> Result<Vec<Policy>, Problems> {
+    let mut problems = Vec::new();
+    let read::Folder { policies, tests: _ } = read::policies(path, &mut problems);
+    let sources: Vec<PolicyFile> = policies.into_iter().map(|file| PolicyFile::of_anybody(file.source)).collect();
+    let registries = || configuration.registries.iter();
+    let hosts = registries().filter_map(|registry| registry.endpoint.host()).map(str::to_owned).collect();
+    let known = resolve::Known { names: registries().map(|registry| registry.name.clone()).collect(), hosts, complete: true };
+    let (resolved, _) = resolve::policies(&sources, &known, &mut problems);
+    Problems::collect(problems).map_or(Ok(resolved), Err)
 }
 
 /// Reads files of policy tests. Blocks on the disk.
@@ -96,8 +115,8 @@ pub fn resolve_texts(settings: (&str, &str), policies: &[(&str, &str)]) -> Resul
     let mut problems = Vec::new();
     let source = Source::new(settings.0, settings.1);
     let found = resolve::settings(&source, Path::new(""), &mut problems);
-    let sources: Vec<Source> = policies.iter().map(|(name, text)| Source::new(name, text)).collect();
-    let content_hash = content_hash(std::iter::once(&source).chain(&sources));
+    let sources: Vec<PolicyFile> = policies.iter().map(|(name, text)| PolicyFile::of_anybody(Source::new(name, text))).collect();
+    let content_hash = content_hash(std::iter::once(&source).chain(sources.iter().map(|file| &file.source)));
     let paths = std::iter::once(settings.0).chain(policies.iter().map(|(name, _)| *name)).map(PathBuf::from).collect();
     assemble(found, &sources, paths, content_hash, problems)
 }
@@ -108,7 +127,7 @@ pub fn resolve_texts(settings: (&str, &str), policies: &[(&str, &str)]) -> Resul
 /// Everything that is wrong with any of the texts.
 pub fn resolve_policies(policies: &[(&str, &str)], registries: &[RegistryName]) -> Result<Vec<Policy>, Problems> {
     let mut problems = Vec::new();
-    let sources: Vec<Source> = policies.iter().map(|(name, text)| Source::new(name, text)).collect();
+    let sources: Vec<PolicyFile> = policies.iter().map(|(name, text)| PolicyFile::of_anybody(Source::new(name, text))).collect();
     let known = resolve::Known { names: registries.to_vec(), hosts: Vec::new(), complete: true };
     let (resolved, _) = resolve::policies(&sources, &known, &mut problems);
     Problems::collect(problems).map_or(Ok(resolved), Err)
@@ -116,7 +135,7 @@ pub fn resolve_policies(policies: &[(&str, &str)], registries: &[RegistryName]) 
 
 fn assemble(
     found: resolve::Found,
-    policies: &[Source],
+    policies: &[PolicyFile],
     files: Vec<PathBuf>,
     content_hash: [u8; 32],
     problems: Vec<Problem>,

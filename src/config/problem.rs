@@ -115,6 +115,14 @@ impl Source {
         Mark { place: Place { line: number, column, length }, path: mark.path.clone() }
     }
 
+    /// Adds a problem, unless the same is said of the same place already: what defaults and aliases repeat is wrong once.
+    pub(super) fn report(&self, place: Place, path: &str, complaint: Complaint, problems: &mut Vec<Problem>) {
+        let is_known = |known: &Problem| known.file == self.name && known.place == place && known.message == complaint.message;
+        if !problems.iter().any(is_known) {
+            problems.push(self.problem(place, path, complaint));
+        }
+    }
+
     pub(super) fn problem(&self, place: Place, path: &str, complaint: Complaint) -> Problem {
         let Complaint { message, hint } = complaint;
         let line = (0 < place.line).then(|| without_secrets(source_line(&self.text, place.line)));
@@ -124,7 +132,7 @@ impl Source {
 
 impl Problem {
     /// The same, told as a warning with this stable name.
-    pub(super) fn as_warning(self, name: &'static str) -> Self {
+    pub(super) fn into_warning(self, name: &'static str) -> Self {
         Self { warning: Some(name), ..self }
     }
 

@@ -82,6 +82,7 @@ fn section(page: &mut String, shape: &Shape) {
 fn row(shape: &Shape, key: &Key) -> String {
     let absent = match key.presence {
         Presence::Required => "error".to_owned(),
+        Presence::Inherited => "`defaults`, or an error".to_owned(),
         Presence::Default(default) => format!("`{default}`"),
         Presence::Optional if shape.one_of.contains(&key.name) || shape.any_of.iter().any(|names| names.contains(&key.name)) => {
             "see above".to_owned()
@@ -111,6 +112,7 @@ fn value(kind: &Kind) -> String {
         }
         Kind::Texts(format) => format!("list of {}s", format.name).replace("ys", "ies"),
         Kind::Objects(shape) => format!("list of {}", link(shape)),
+        Kind::TextOrObjects(format, shape) => format!("{}, or list of {}", format.name, link(shape)),
         Kind::Object(shape) => link(shape),
         Kind::Variants(variants) => variants.shapes.iter().map(|shape| link(shape)).collect::<Vec<_>>().join(", "),
     }

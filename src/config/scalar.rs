@@ -14,7 +14,7 @@ const SHOWN_MAX: usize = 60;
 /// Reads a single value.
 pub(super) fn read(key: &Key, node: &Node) -> Result<Content, Complaint> {
     match (&key.kind, &node.value) {
-        (Kind::Text(_) | Kind::Texts(_), Value::Text(text)) => text_value(key, text),
+        (Kind::Text(_) | Kind::Texts(_) | Kind::TextOrObjects(_, _), Value::Text(text)) => text_value(key, text),
         (Kind::Lines, Value::Text(text)) => lines(key, text),
         (Kind::Age, Value::Text(text)) => age(text).map(Content::Age),
         (Kind::Size, Value::Text(text)) => size(text).map(Content::Size),

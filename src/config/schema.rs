@@ -85,6 +85,9 @@ fn property(key: &Key) -> Value {
         Kind::Choice(words) => json!({ "enum": words.iter().map(|(word, _)| word).collect::<Vec<_>>() }),
         Kind::Texts(format) => json!({ "anyOf": [text(format), { "type": "array", "minItems": 1, "items": text(format) }] }),
         Kind::Objects(shape) => json!({ "type": "array", "minItems": 1, "items": reference(shape) }),
+        Kind::TextOrObjects(format, shape) => {
+            json!({ "anyOf": [text(format), { "type": "array", "minItems": 1, "items": reference(shape) }] })
+        }
         // Beside `$ref`, draft 7 ignores every other keyword; `allOf` lets the description stand.
         Kind::Object(shape) => json!({ "allOf": [reference(shape)] }),
         Kind::Variants(variants) => json!({ "oneOf": variants.shapes.iter().map(|shape| reference(shape)).collect::<Vec<_>>() }),

@@ -226,16 +226,25 @@ fn explain(error: &serde_yaml::Error, text: &str) -> (Place, Complaint) {
         let hint = "is a quote or a block (`|`, `>`) not closed?";
         return (place, Complaint::new(format!("a text is longer than {TEXT_MAX_BYTES} bytes")).hint(hint));
     }
-    (place, syntax(place, &message, text))
+    tab(place, &message, text).unwrap_or_else(|| (place, syntax(place, &message, text)))
+}
+
+/// A tab before the first word of a line, where the scanner stopped or where it says that it found one: just below.
+fn tab(place: Place, message: &str, text: &str) -> Option<(Place, Complaint)> {
+    let below = if message.contains("found a tab") { 1 } else { 0 };
+    let found = (place.line..=place.line + below).find_map(|line| {
+        let blank = super::problem::source_line(text, line).chars().take_while(|character| character.is_whitespace());
+        Some((line, blank.collect::<Vec<char>>().iter().position(|character| *character == '\t')?))
+    });
+    let (line, before) = found?;
+    let complaint = Complaint::new("a tab is used for indentation, which YAML does not allow");
+    Some((Place { line, column: before + 1, length: 1 }, complaint.hint("replace it by blanks; most editors have a setting for that")))
 }
 
 /// The scanner's own words, and what usually leads to them.
 fn syntax(place: Place, message: &str, text: &str) -> Complaint {
     let line = super::problem::source_line(text, place.line);
     let rest: String = line.chars().skip(place.column.saturating_sub(1)).collect();
-    if line.chars().take_while(|character| character.is_whitespace()).any(|character| character == '\t') {
-        return Complaint::new("a tab is used for indentation, which YAML does not allow").hint("indent with blanks");
-    }
     if rest.starts_with('*') {
         return Complaint::new("'*' begins a YAML alias").hint("a text that begins with '*' must be quoted, such as \"*-rc\"");
     }

@@ -45,7 +45,7 @@ impl Written {
     }
 
     pub(super) fn warning(&self, name: &'static str, item: &Item, complaint: Complaint) -> Problem {
-        item.problem(&self.source, complaint).as_warning(name)
+        item.problem(&self.source, complaint).into_warning(name)
     }
 
     /// Where the policy is written, as in `ci.yaml:4`.

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod guard;
 pub mod apply;
 pub mod report;
+pub mod outlook;
 
 use std::sync::Arc;
 

@@ -36,6 +36,10 @@ impl FromStr for Age {
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(invalid(&format!("the unit is missing; {example}")));
         }
+        let number = text.trim_end_matches('M');
+        if number.len() < text.len() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(invalid("M could be months or minutes; write days, such as 30d"));
+        }
         let iso = text.starts_with(['P', 'p']);
         if !iso && text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(invalid(&format!("units are written in lower case; {example}")));

@@ -66,6 +66,8 @@ pub struct RepositoryFilter {
     pub include: Vec<Pattern>,
     /// Patterns that take out again.
     pub exclude: Vec<Pattern>,
+    /// What the settings give to the policy's file; empty: everything.
+    pub within: Vec<Pattern>,
 }
 
 /// The brakes of a policy. Zero means zero, never "unlimited".
@@ -153,7 +155,7 @@ impl RepositoryFilter {
     /// Whether the filter lets the repository in.
     pub fn matches(&self, repository: &RepositoryName) -> bool {
         let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(repository.as_str()));
-        any(&self.include) && !any(&self.exclude)
+        any(&self.include) && !any(&self.exclude) && (self.within.is_empty() || any(&self.within))
     }
 
     /// The repositories that the filter names literally, when it names nothing but literals: they can be asked for without the

@@ -251,6 +251,32 @@ async fn check_asks_the_registry_what_matches_nothing_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_time_and_an_edit_change_is_shown_before_it_happens() {
+    let site = Site::new(&policy("dry-run", "")).await;
+    site.folder.write("old.yaml", &policy("dry-run", "").replace("14d", "85d"));
+    let shown = site.run(&["plan", "--diff", "old.yaml"]).await.done();
+    assert!(
+        shown.contains("now goes   pr-9 (") && shown.ends_with("2 images and tags go now, 0 images and tags go no longer\n"),
+        "{shown}"
+    );
+    let shown = site.run(&["plan", "--diff", "old.yaml", "--at", "+30d"]).await.done();
+    assert!(shown.ends_with("0 images and tags go now, 0 images and tags go no longer\n"), "{shown}");
+    let shown = site.run(&["plan", "--diff", "old.yaml", "--output", "json"]).await.done();
+    let document: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(document["repositories"][0]["now_goes"][1]["after"], serde_json::json!(["policy ci: rule pull-requests deletes it"]));
+
+    // Kept by its age alone, and by nothing: both are said with their time.
+    site.folder.write("policies.yaml", &policy("dry-run", "").replace("14d", "100d"));
+    let shown = site.run(&["explain", "app:pr-8"]).await.done();
+    let from = shown.lines().find_map(|line| line.strip_prefix("would go from ")?.split(' ').next()).expect("a time").to_owned();
+    assert!(site.run(&["explain", "app:pr-8", "--at", &from]).await.done().contains("\ngoes under policy ci\n"));
+    assert!(site.run(&["explain", "app:pr-8", "--at", "+1d"]).await.done().contains("\nstays under policy ci\n"));
+    assert!(site.run(&["explain", "app:1.0"]).await.done().ends_with("time alone does not let it go, as far as this listing tells\n"));
+    let said = site.run(&["plan", "--at", "30d"]).await;
+    assert!(said.code == Some(2) && said.error.contains("such as +30d"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_mistake_in_the_policies_is_told_at_once_with_its_place() {
     let other = policy("dry-run", "").replace("    mode:", "    registries: [fabrikam]\n    mode:");
     let site = Site::at("http://127.0.0.1:1", &other);

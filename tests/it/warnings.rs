@@ -206,6 +206,9 @@ fn nothing_is_said_of_what_may_be_meant() {
 - { name: k, keep: { tags: { glob: ["golden-*"] } } }"#,
         r#"- { name: d, delete: { tags: { semver: ">=1.0.0" }, older_than: 1d } }
 - { name: k, keep: { tags: { glob: ["v1*"] } } }"#,
+        // It keeps the other tags of its images, too.
+        r#"- { name: d, delete: { tags: { glob: ["pr-*"] }, older_than: 1d } }
+- { name: k, keep: { tags: { glob: ["golden-*"] }, all_tags: true } }"#,
         r#"- { name: d, delete: { tags: { glob: ["n-*"] }, older_than: 1d, except_last: 7 } }"#,
         r#"- { name: l, lock: { tags: { glob: ["prod-*"], except: ["prod-old-*"] }, can_delete: false } }
 - { name: u, unlock: { tags: { glob: ["prod-old-*"] }, can_write: true } }"#,

@@ -6,7 +6,7 @@ use crate::config::{Case, Configuration, DrawnImage, DrawnVersion, Expectation, 
 use crate::model::{Condemned, Contents, LockChange};
 use crate::pipeline::evaluate::Evaluation;
 use crate::pipeline::plan::{Cause, Decision, LockStep, Steps};
-use crate::pipeline::report::{Context, DecidedRepository, Item, rules_behind};
+use crate::pipeline::report::{Context, Item, rules_behind};
 use crate::pipeline::{Decisions, decide};
 use crate::policy::Policy;
 
@@ -49,7 +49,7 @@ pub(super) enum NotPlayed {
 /// Plays one test.
 pub(super) async fn play<'a>(configuration: &Configuration, file: &'a TestFile, case: &'a Case) -> Result<Played<'a>, NotPlayed> {
     let wrong = |problem| NotPlayed::Wrong(vec![problem]);
-    let acting = acting(configuration, file, case).map_err(wrong)?;
+    let acting = acting(configuration, file, case).map_err(|problem| wrong(*problem))?;
     let Some(registry) = acting.registries.first() else {
         return Err(wrong(file.source.complain(&case.mark, &format!("policy {} is for no registry", acting.name), None)));
     };
@@ -85,18 +85,18 @@ fn condemn_long_ago(drawn: &mut Drawn, policies: &[Policy], acting: &Policy, now
     }
 }
 
-fn acting<'a>(configuration: &'a Configuration, file: &TestFile, case: &Case) -> Result<&'a Policy, Problem> {
+fn acting<'a>(configuration: &'a Configuration, file: &TestFile, case: &Case) -> Result<&'a Policy, Box<Problem>> {
     let policies = &configuration.policies;
     let names = || policies.iter().map(|policy| &*policy.name).collect::<Vec<_>>().join(", ");
     match (&case.policy, policies.as_slice()) {
         (Some((name, mark)), _) => policies.iter().find(|policy| *policy.name == **name).ok_or_else(|| {
             let hint = format!("there are: {}", names());
-            file.source.complain(mark, &format!("no policy is named {name:?}"), Some(&hint))
+            Box::new(file.source.complain(mark, &format!("no policy is named {name:?}"), Some(&hint)))
         }),
         (None, [only]) => Ok(only),
         (None, _) => {
             let hint = format!("write `policy: …` with one of {}", names());
-            Err(file.source.complain(&case.mark, "the test does not say which policy acts", Some(&hint)))
+            Err(Box::new(file.source.complain(&case.mark, "the test does not say which policy acts", Some(&hint))))
         }
     }
 }
@@ -131,19 +131,19 @@ fn got(drawn: &Drawn, decisions: &Decisions<'_>, image: &DrawnImage) -> Result<G
         return Ok(Got { verdicts: vec!["keep"], reasons: vec!["the policy does not name the repository".to_owned()], rules: Vec::new() });
     };
     let decided = &decisions.repositories[place];
-    let (Some(evaluation), crate::model::Listing::Complete(contents)) = (&decided.evaluation, &decided.repository.listing) else {
+    let Some((context, evaluation)) = decided.spoken_of(decisions.plan.now) else {
         return Ok(Got {
             verdicts: vec!["keep"],
             reasons: vec!["the repository could not be listed completely".to_owned()],
             rules: Vec::new(),
         });
     };
-    let item = find(drawn, contents, image)?;
+    let item = find(drawn, context.contents, image)?;
     let steps = match &decisions.plan.repositories[place].decision {
         Decision::Steps(steps) => Some(steps),
         Decision::Nothing(_) => None,
     };
-    Ok(judged(decisions, decided, contents, evaluation, steps, item))
+    Ok(judged(&context, evaluation, steps, item))
 }
 
 fn find(drawn: &Drawn, contents: &Contents, image: &DrawnImage) -> Result<Item, String> {
@@ -159,16 +159,8 @@ fn find(drawn: &Drawn, contents: &Contents, image: &DrawnImage) -> Result<Item, 
     }
 }
 
-fn judged(
-    decisions: &Decisions<'_>,
-    decided: &DecidedRepository<'_>,
-    contents: &Contents,
-    evaluation: &Evaluation,
-    steps: Option<&Steps>,
-    item: Item,
-) -> Got {
-    let observations = &decided.repository.observations;
-    let context = Context { contents, policies: &decided.policies, acting: decided.acting, observations, now: decisions.plan.now };
+fn judged(context: &Context<'_>, evaluation: &Evaluation, steps: Option<&Steps>, item: Item) -> Got {
+    let Context { contents, policies, acting, .. } = *context;
     let (manifest, tag) = match item {
         Item::Manifest(manifest) => (manifest, None),
         Item::Tag(tag) => (contents.owner_of(tag), Some(tag)),
@@ -187,7 +179,7 @@ fn judged(
         rules: Vec::new(),
     };
     for rule in rules_behind(contents, evaluation, item) {
-        let policy = decided.policies[usize::from(rule.policy)];
+        let policy = policies[usize::from(rule.policy)];
         got.rule(&policy.name, &policy.rules[usize::from(rule.rule)].name);
     }
     let name = tag.map(|tag| &contents.tags()[tag as usize].name);
@@ -197,7 +189,7 @@ fn judged(
         got.verdicts.extend(lock_verdicts(lock.change));
         got.reasons.push(format!("{} changes its lock", lock.cause));
         if let Cause::Rules(rules) | Cause::Released(rules) = &lock.cause {
-            rules.iter().for_each(|rule| got.rule(&decided.policies[decided.acting].name, rule));
+            rules.iter().for_each(|rule| got.rule(&policies[acting].name, rule));
         }
     }
     got

@@ -1,7 +1,6 @@
 //! Warnings: files that are valid and probably not meant. Each kind has a stable name; `docs/warnings.md` explains it. Reads the words as
 //! they are written, and warns only of what is certain from them. Touches neither disk nor registry: what a registry holds is handed in.
 
-mod globs;
 mod live;
 mod pairs;
 mod rules;

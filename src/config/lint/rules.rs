@@ -23,19 +23,23 @@ pub(super) fn warn(configuration: &Configuration, found: &mut Vec<Problem>) {
 }
 
 fn never_matches(policy: &Written, rule: WrittenRule<'_>, found: &mut Vec<Problem>) {
-    let (Some(tags), Some(written)) = (Tags::of(rule.object), rule.object.object("tags")) else { return };
-    let items = ["glob", "regex", "semver"].into_iter().find_map(|kind| written.get(kind)).map(|list| list.items()).unwrap_or_default();
-    for (place, why) in tags.idle() {
-        if let Some(item) = items.get(place) {
-            let complaint = Complaint::new(why).hint("leave it out, or narrow what takes it away");
-            found.push(policy.warning("never-matches", item, complaint));
+    if let (Some(tags), Some(written)) = (Tags::of(rule.object), rule.object.object("tags")) {
+        let items = ["glob", "regex", "semver"].into_iter().find_map(|kind| written.get(kind)).map(|list| list.items()).unwrap_or_default();
+        for (place, why) in tags.idle() {
+            if let Some(item) = items.get(place) {
+                let complaint = Complaint::new(why).hint("leave it out, or narrow what takes it away");
+                found.push(policy.warning("never-matches", item, complaint));
+            }
         }
     }
 }
 
 /// Whether the rule has no condition beside what it chooses by tags, or by having none.
 fn is_unconditional(action: &Object) -> bool {
-    action.fields.iter().all(|(key, _)| ["tags", "untagged", "can_delete", "can_write", "can_read", "can_list", "on"].contains(key))
+    action
+        .fields
+        .iter()
+        .all(|(key, _)| ["tags", "untagged", "all_tags", "can_delete", "can_write", "can_read", "can_list", "on"].contains(key))
 }
 
 fn covered_delete(configuration: &Configuration, policy: &Written, rule: WrittenRule<'_>, found: &mut Vec<Problem>) {
@@ -68,6 +72,8 @@ fn keep_flooding(policy: &Written, rule: WrittenRule<'_>, found: &mut Vec<Proble
 
 fn idle_keep(configuration: &Configuration, policy: &Written, rule: WrittenRule<'_>, found: &mut Vec<Problem>) {
     let touches = |delete: &WrittenRule<'_>| match (Tags::of(rule.object), Tags::of(delete.object)) {
+        // With `all_tags` it keeps the other tags of its images as well, whatever they are called.
+        (Some(_), Some(_)) if rule.object.bool("all_tags") == Some(true) => true,
         (Some(kept), Some(deleted)) => !kept.is_disjoint(&deleted),
         (Some(_), None) => delete.object.bool("untagged").is_none(),
         (None, Some(_)) => rule.object.bool("untagged").is_none(),

@@ -3,7 +3,7 @@
 
 use semver::{Comparator, Version, VersionReq};
 
-use super::globs::{are_disjoint, covers, matches_no_version};
+use crate::config::globs::{are_disjoint, covers, matches_no_version};
 use crate::config::item::Object;
 use crate::config::written::{Written, texts};
 use crate::policy::TagPattern;

@@ -3,10 +3,12 @@
 
 mod cases;
 mod policies;
+mod scope;
 mod selector;
 mod settings;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::item::Item;
 use super::problem::{Complaint, PROBLEMS_MAX, Problem, Source};
@@ -15,6 +17,7 @@ use crate::model::RegistryName;
 
 pub(super) use cases::{cases, refuse_policies_among_tests};
 pub(super) use policies::policies;
+pub(super) use scope::Scope;
 pub(super) use settings::settings;
 
 /// What the settings say.
@@ -22,11 +25,31 @@ pub(super) use settings::settings;
 pub(super) struct Found {
     pub(super) registries: Vec<Registry>,
     pub(super) known: Known,
-    /// Where the policies are, when that is known.
-    pub(super) policies: Option<PathBuf>,
+    /// Where the policies are, as far as that is known.
+    pub(super) policies: Vec<PolicyPath>,
     pub(super) state: StateSettings,
     pub(super) server: ServerSettings,
     pub(super) paused: bool,
+}
+
+/// A policy file or a folder of them, and what the settings give to it.
+pub(super) struct PolicyPath {
+    pub(super) path: PathBuf,
+    /// None: everything.
+    pub(super) scope: Option<Arc<Scope>>,
+}
+
+/// A policy file that was read.
+pub(super) struct PolicyFile {
+    pub(super) source: Source,
+    pub(super) scope: Option<Arc<Scope>>,
+}
+
+impl PolicyFile {
+    /// A file that may say everything.
+    pub(super) fn of_anybody(source: Source) -> Self {
+        Self { source, scope: None }
+    }
 }
 
 /// The registries that policies can name.
@@ -54,7 +77,7 @@ impl<'run> Context<'run> {
 
     fn report(&mut self, item: &Item, complaint: Complaint) {
         if !self.is_full() {
-            self.problems.push(item.problem(self.source, complaint));
+            self.source.report(item.place, &item.path, complaint, self.problems);
         }
     }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::selector::{patterns, selector};
-use super::{Context, Known};
+use super::{Context, Known, PolicyFile};
 use crate::config::check::check;
 use crate::config::item::{Item, Object};
 use crate::config::problem::{Complaint, Problem, Source};
 use crate::config::scalar::split_hint;
 use crate::config::shape::POLICIES;
+use crate::config::suggest::nearest;
 use crate::config::written::Written;
 use crate::model::{LockChange, RegistryName};
 use crate::policy::{
@@ -27,15 +28,18 @@ const WINDOWS_MAX: usize = 50;
 type Taken = BTreeMap<String, String>;
 
 /// Resolves all policy files: each policy, and beside it how it is written.
-pub(in crate::config) fn policies(sources: &[Source], known: &Known, problems: &mut Vec<Problem>) -> (Vec<Policy>, Vec<Written>) {
+pub(in crate::config) fn policies(files: &[PolicyFile], known: &Known, problems: &mut Vec<Problem>) -> (Vec<Policy>, Vec<Written>) {
     let mut taken = Taken::new();
     let (mut policies, mut written) = (Vec::new(), Vec::new());
-    for source in sources {
+    for PolicyFile { source, scope } in files {
         let Some(file) = check(source, &POLICIES, problems) else { continue };
         let mut context = Context::new(source, problems);
         for item in file.items("policies") {
             let Some(object) = item.as_object() else { continue };
-            if let Some(policy) = policy(&mut context, item, object, known, &mut taken) {
+            if let Some(mut policy) = policy(&mut context, item, object, known, &mut taken) {
+                if let Some(scope) = scope {
+                    scope.hold(&mut context, object, &mut policy);
+                }
                 policies.push(policy);
                 written.push(Written::new(source, item.clone()));
             }
@@ -71,7 +75,7 @@ fn policy(context: &mut Context<'_>, item: &Item, object: &Object, known: &Known
     })
 }
 
-fn origin(source: &Source, item: &Item) -> String {
+pub(super) fn origin(source: &Source, item: &Item) -> String {
     format!("{}:{}", source.name, item.place.line)
 }
 
@@ -141,10 +145,31 @@ fn time_zone(context: &mut Context<'_>, item: &Item) -> Option<TimeZone> {
     let text = item.as_text()?;
     let zone = TimeZone::get(text).ok();
     if zone.is_none() {
-        let hint = "write an IANA name, such as Europe/Berlin or UTC";
+        let hint = zone_hint(text);
         context.report(item, Complaint::new(format!("{text:?} is not a known time zone")).hint(hint));
     }
     zone
+}
+
+/// What to write for a time zone that is none: the known one that it nearly is, or whose city it names.
+fn zone_hint(text: &str) -> String {
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    let lower: Vec<String> = known.iter().map(|name| name.to_lowercase()).collect();
+    let written = text.to_lowercase();
+    let city = lower.iter().position(|name| name.rsplit('/').next() == Some(&written));
+    let near = || {
+        let near = nearest(&written, lower.iter().map(String::as_str))?;
+        lower.iter().position(|name| name == near)
+    };
+    let is_abbreviation = text.bytes().all(|byte| byte.is_ascii_uppercase());
+    match city.or_else(near).filter(|_| !is_abbreviation).and_then(|place| known.get(place)) {
+        Some(zone) => format!("did you mean `{zone}`?"),
+        None if is_abbreviation => "an abbreviation holds for half a year; write the place, such as Europe/Berlin, or UTC".to_owned(),
+        None if text.contains(|character: char| character.is_ascii_digit()) => {
+            "an offset knows no summer time; write the place, such as Europe/Berlin, or UTC".to_owned()
+        }
+        None => "write an IANA name, such as Europe/Berlin or UTC".to_owned(),
+    }
 }
 
 fn windows(context: &mut Context<'_>, object: &Object) -> Option<Windows> {
@@ -174,12 +199,12 @@ fn windows(context: &mut Context<'_>, object: &Object) -> Option<Windows> {
 
 fn repositories(context: &mut Context<'_>, object: &Object, known: &Known) -> RepositoryFilter {
     let mut read = |key| patterns(context, object.items(key), |text| repository_glob(text, known));
-    RepositoryFilter { include: read("include"), exclude: read("exclude") }
+    RepositoryFilter { include: read("include"), exclude: read("exclude"), within: Vec::new() }
 }
 
 /// A glob that could match a repository's name. One that never could is a mistake, and an `exclude` that never matches is a dangerous
 /// one.
-fn repository_glob(text: &str, known: &Known) -> Result<Pattern, Complaint> {
+pub(super) fn repository_glob(text: &str, known: &Known) -> Result<Pattern, Complaint> {
     let pattern = Pattern::parse(text).map_err(|error| split_hint(&error.to_string()))?;
     if let Some(host) = known.hosts.iter().find(|host| text.strip_prefix(host.as_str()).is_some_and(|rest| rest.starts_with('/'))) {
         let rest = text.get(host.len() + 1..).unwrap_or_default();

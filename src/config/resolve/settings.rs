@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use http::Uri;
 
-use super::{Context, Found, Known};
+use super::{Context, Found, Known, PolicyPath, Scope};
 use crate::config::check::check;
 use crate::config::item::{Item, Object};
 use crate::config::problem::{Complaint, Problem, Source};
@@ -13,19 +14,42 @@ use crate::config::settings::{AUDIENCE, Auth, Registry, ServerSettings, Sku, Sta
 use crate::config::shape::SETTINGS;
 use crate::model::RegistryName;
 
+/// Most entries of `policies`: as many as a folder may have files.
+const POLICY_PATHS_MAX: usize = 256;
+
 /// Resolves the settings file; `folder` is where its relative paths begin.
 pub(in crate::config) fn settings(source: &Source, folder: &Path, problems: &mut Vec<Problem>) -> Found {
     let Some(file) = check(source, &SETTINGS, problems) else { return Found::default() };
     let mut context = Context::new(source, problems);
     let (registries, known) = registries(&mut context, file.items("registries"), folder);
+    let policies = policies(&mut context, file.get("policies"), &known, folder);
     Found {
         registries,
         known,
-        policies: file.text("policies").map(|path| folder.join(path)),
+        policies,
         state: file.object("state").map(|state| state_settings(&mut context, state, folder)).unwrap_or_default(),
         server: file.object("server").map(|server| server_settings(&mut context, server)).unwrap_or_default(),
         paused: file.bool("paused").unwrap_or_default(),
     }
+}
+
+/// One path, or several, each with what is given to it.
+fn policies(context: &mut Context<'_>, item: Option<&Item>, known: &Known, folder: &Path) -> Vec<PolicyPath> {
+    let Some(item) = item else { return Vec::new() };
+    if let Some(path) = item.as_text() {
+        return vec![PolicyPath { path: folder.join(path), scope: None }];
+    }
+    if POLICY_PATHS_MAX < item.items().len() {
+        let complaint = Complaint::new(format!("`policies` has more than {POLICY_PATHS_MAX} entries"));
+        context.report(item, complaint.hint("an entry may be a folder: put several files into one"));
+        return Vec::new();
+    }
+    let entry = |entry: &Item| {
+        let object = entry.as_object()?;
+        let scope = Scope::read(context, entry, object, known);
+        Some(PolicyPath { path: folder.join(object.text("path")?), scope: Some(Arc::new(scope)) })
+    };
+    item.items().iter().filter_map(entry).collect()
 }
 
 fn registries(context: &mut Context<'_>, items: &[Item], folder: &Path) -> (Vec<Registry>, Known) {

@@ -6,7 +6,7 @@ mod policies;
 mod settings;
 
 pub(super) use cases::TESTS;
-pub(super) use policies::POLICIES;
+pub(super) use policies::{DEFAULTS, POLICIES};
 pub(super) use settings::SETTINGS;
 
 /// The version of the language that this program reads.
@@ -47,6 +47,8 @@ pub(super) struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
     Required,
+    /// Like `Required`, but the file's `defaults` may say it as well.
+    Inherited,
     Optional,
     /// What holds when it is not written, as it would be written.
     Default(&'static str),
@@ -79,6 +81,8 @@ pub(super) enum Kind {
     Texts(&'static Format),
     /// A list of objects.
     Objects(&'static Shape),
+    /// A text, or a list of objects.
+    TextOrObjects(&'static Format, &'static Shape),
     /// An object.
     Object(&'static Shape),
     /// An object whose key `kind` says which one.
@@ -164,7 +168,7 @@ impl Kind {
     /// The objects that are written directly as a value of this kind.
     pub(super) fn shapes(&self) -> Vec<&'static Shape> {
         match self {
-            Self::Objects(shape) | Self::Object(shape) => vec![shape],
+            Self::Objects(shape) | Self::Object(shape) | Self::TextOrObjects(_, shape) => vec![shape],
             Self::Variants(variants) => variants.shapes.to_vec(),
             Self::Version
             | Self::Text(_)
@@ -195,6 +199,7 @@ impl Kind {
             Self::Choice(words) => list_or(words.iter().map(|(word, _)| *word)),
             Self::Texts(_) => "a list of texts".to_owned(),
             Self::Objects(_) => "a list".to_owned(),
+            Self::TextOrObjects(_, _) => "a text or a list".to_owned(),
             Self::Object(_) | Self::Variants(_) => "keys and values".to_owned(),
         }
     }

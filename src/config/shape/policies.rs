@@ -1,18 +1,18 @@
 //! The tables of a policy file.
 
-use super::Presence::{Default, Optional, Required};
+use super::Presence::{Default, Inherited, Optional, Required};
 use super::{Format, Key, Kind, Shape};
 
 /// The most images that a count may name: more is a typing error, and `u32` has room for it.
-const IMAGES_MAX: u64 = 1_000_000;
+pub(super) const IMAGES_MAX: u64 = 1_000_000;
 /// The most periods that a count may name: a hundred years of days.
 const PERIODS_MAX: u64 = 36_525;
 /// The most deletions that a run may be allowed.
-const DELETES_MAX: u64 = 10_000_000;
+pub(super) const DELETES_MAX: u64 = 10_000_000;
 
 static NAME: Format = Format { name: "name", pattern: Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$") };
 static REGISTRY_GLOB: Format = Format { name: "glob", pattern: None };
-static REPOSITORY_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:A-Z][^\\s:A-Z]*$") };
+pub(super) static REPOSITORY_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:A-Z][^\\s:A-Z]*$") };
 static TAG_GLOB: Format = Format { name: "glob", pattern: Some("^[^!\\s:/][^\\s:/]*$") };
 static REGEX: Format = Format { name: "regular expression", pattern: None };
 static RANGE: Format = Format { name: "version range", pattern: None };
@@ -37,7 +37,78 @@ pub(in crate::config) static POLICIES: Shape = Shape {
     doc: "A file of policies. A folder of such files is read in name order; their order never matters.",
     keys: &[
         Key { name: "version", kind: Kind::Version, presence: Required, doc: "The version of the policy language.", example: "1" },
+        Key {
+            name: "defaults",
+            kind: Kind::Object(&DEFAULTS),
+            presence: Optional,
+            doc: "What holds for every policy of this file that does not say it itself.",
+            example: "{ mode: dry-run, time_zone: Europe/Berlin }",
+        },
         Key { name: "policies", kind: Kind::Objects(&POLICY), presence: Required, doc: "The policies of this file.", example: "[…]" },
+    ],
+    one_of: &[],
+    at_most_one: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+const REGISTRIES: Key = Key {
+    name: "registries",
+    kind: Kind::Texts(&REGISTRY_GLOB),
+    presence: Optional,
+    doc: "The registries it applies to: names of the settings, or globs on them; may be left out when there is exactly one.",
+    example: "[contoso]",
+};
+const MODE: Key = Key {
+    name: "mode",
+    kind: Kind::Choice(&[("dry-run", "plan and report"), ("enforce", "plan, report and apply")]),
+    presence: Inherited,
+    doc: "Whether its plans are applied; there is no default.",
+    example: "dry-run",
+};
+const SCHEDULE: Key = Key {
+    name: "schedule",
+    kind: Kind::Text(&CRON),
+    presence: Optional,
+    doc: "When it runs: five cron fields, or a nickname such as `@daily`; left out, it runs only when started by hand.",
+    example: "\"0 3 * * *\"",
+};
+const TIME_ZONE_KEY: Key = Key {
+    name: "time_zone",
+    kind: Kind::Text(&TIME_ZONE),
+    presence: Default("UTC"),
+    doc: "The time zone in which the schedule and the windows are read, and in which keep rules count days, weeks, months and years.",
+    example: "Europe/Berlin",
+};
+const BETWEEN: Key = Key {
+    name: "between",
+    kind: Kind::Text(&WINDOW),
+    presence: Optional,
+    doc: "Scheduled runs begin only in this window; what came outside of it is run once when it opens.",
+    example: "22:00-05:00",
+};
+const NOT_DURING: Key = Key {
+    name: "not_during",
+    kind: Kind::Texts(&WINDOW),
+    presence: Optional,
+    doc: "Scheduled runs do not begin in any of these windows; what came there is run once afterwards.",
+    example: "[\"Mon-Fri 08:00-18:00\"]",
+};
+const LIMITS_KEY: Key =
+    Key { name: "limits", kind: Kind::Object(&LIMITS), presence: Optional, doc: "Its brakes.", example: "{ max_deletes: 500 }" };
+
+/// What a file says for all its policies.
+pub(in crate::config) static DEFAULTS: Shape = Shape {
+    name: "defaults",
+    doc: "What holds for every policy of the file that does not say it itself. Limits are taken one by one, windows only for policies with a schedule.",
+    keys: &[
+        REGISTRIES,
+        Key { presence: Optional, ..MODE },
+        SCHEDULE,
+        Key { presence: Optional, ..TIME_ZONE_KEY },
+        BETWEEN,
+        NOT_DURING,
+        LIMITS_KEY,
     ],
     one_of: &[],
     at_most_one: &[],
@@ -56,48 +127,12 @@ static POLICY: Shape = Shape {
             doc: "Its name in logs, metrics and reports; unique among all files.",
             example: "ci-images",
         },
-        Key {
-            name: "registries",
-            kind: Kind::Texts(&REGISTRY_GLOB),
-            presence: Optional,
-            doc: "The registries it applies to: names of the settings, or globs on them; may be left out when there is exactly one.",
-            example: "[contoso]",
-        },
-        Key {
-            name: "mode",
-            kind: Kind::Choice(&[("dry-run", "plan and report"), ("enforce", "plan, report and apply")]),
-            presence: Required,
-            doc: "Whether its plans are applied; there is no default.",
-            example: "dry-run",
-        },
-        Key {
-            name: "schedule",
-            kind: Kind::Text(&CRON),
-            presence: Optional,
-            doc: "When it runs: five cron fields, or a nickname such as `@daily`; left out, it runs only when started by hand.",
-            example: "\"0 3 * * *\"",
-        },
-        Key {
-            name: "time_zone",
-            kind: Kind::Text(&TIME_ZONE),
-            presence: Default("UTC"),
-            doc: "The time zone in which the schedule and the windows are read, and in which keep rules count days, weeks, months and years.",
-            example: "Europe/Berlin",
-        },
-        Key {
-            name: "between",
-            kind: Kind::Text(&WINDOW),
-            presence: Optional,
-            doc: "Scheduled runs begin only in this window; what came outside of it is run once when it opens.",
-            example: "22:00-05:00",
-        },
-        Key {
-            name: "not_during",
-            kind: Kind::Texts(&WINDOW),
-            presence: Optional,
-            doc: "Scheduled runs do not begin in any of these windows; what came there is run once afterwards.",
-            example: "[\"Mon-Fri 08:00-18:00\"]",
-        },
+        REGISTRIES,
+        MODE,
+        SCHEDULE,
+        TIME_ZONE_KEY,
+        BETWEEN,
+        NOT_DURING,
         Key {
             name: "repositories",
             kind: Kind::Object(&REPOSITORIES),
@@ -108,7 +143,7 @@ static POLICY: Shape = Shape {
         Key {
             name: "rules", kind: Kind::Objects(&RULE), presence: Required, doc: "Its rules; their order never matters.", example: "[…]"
         },
-        Key { name: "limits", kind: Kind::Object(&LIMITS), presence: Optional, doc: "Its brakes.", example: "{ max_deletes: 500 }" },
+        LIMITS_KEY,
     ],
     one_of: &[],
     at_most_one: &[],

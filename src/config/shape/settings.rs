@@ -1,6 +1,7 @@
 //! The tables of `retaind.yaml`.
 
 use super::Presence::{Default, Optional, Required};
+use super::policies::{DELETES_MAX, IMAGES_MAX, REPOSITORY_GLOB};
 use super::{Format, Key, Kind, Presence, Shape, Variants};
 
 static NAME: Format = Format { name: "name", pattern: Some("^[a-z0-9._-]{1,63}$") };
@@ -19,9 +20,9 @@ pub(in crate::config) static SETTINGS: Shape = Shape {
         Key { name: "registries", kind: Kind::Objects(&REGISTRY), presence: Required, doc: "The registries.", example: "[…]" },
         Key {
             name: "policies",
-            kind: Kind::Text(&PATH),
+            kind: Kind::TextOrObjects(&PATH, &POLICY_PATH),
             presence: Required,
-            doc: "A folder of policy files, or one file.",
+            doc: "A folder of policy files, or one file; or several of them, each with the repositories and limits that it may use.",
             example: "policies",
         },
         Key {
@@ -43,6 +44,71 @@ pub(in crate::config) static SETTINGS: Shape = Shape {
     one_of: &[],
     at_most_one: &[],
     any_of: &[],
+    needs: &[],
+};
+
+static POLICY_PATH: Shape = Shape {
+    name: "policy_path",
+    doc: "Policies and what is given to them, so that teams can have files of their own. What a file says beyond that is an error.",
+    keys: &[
+        Key {
+            name: "path",
+            kind: Kind::Text(&PATH),
+            presence: Required,
+            doc: "A folder of policy files, or one file.",
+            example: "teams/a.yaml",
+        },
+        Key {
+            name: "repositories",
+            kind: Kind::Texts(&REPOSITORY_GLOB),
+            presence: Optional,
+            doc: "The repositories that its policies may name; every `include` must surely lie within one of these. Left out: all.",
+            example: "[\"team-a/**\"]",
+        },
+        Key {
+            name: "limits",
+            kind: Kind::Object(&CEILING),
+            presence: Optional,
+            doc: "The loosest limits that its policies may have; they hold where a policy writes none.",
+            example: "{ max_deletes: 100 }",
+        },
+    ],
+    one_of: &[],
+    at_most_one: &[],
+    any_of: &[],
+    needs: &[],
+};
+
+static CEILING: Shape = Shape {
+    name: "ceiling",
+    doc: "The loosest limits of a policy file. Zero means zero, never \"unlimited\".",
+    keys: &[
+        Key {
+            name: "max_deletes",
+            kind: Kind::Integer { minimum: 0, maximum: DELETES_MAX },
+            presence: Optional,
+            doc: "No policy may remove more in one run.",
+            example: "100",
+        },
+        Key {
+            name: "max_delete_percent",
+            kind: Kind::Integer { minimum: 0, maximum: 100 },
+            presence: Optional,
+            doc: "No policy may remove a larger share.",
+            example: "10",
+        },
+        Key {
+            name: "keep_at_least",
+            kind: Kind::Integer { minimum: 0, maximum: IMAGES_MAX },
+            presence: Optional,
+            doc: "No policy may keep fewer of the newest images of a repository.",
+            example: "3",
+        },
+        Key { name: "min_age", kind: Kind::Age, presence: Optional, doc: "No policy may delete what is younger.", example: "48h" },
+    ],
+    one_of: &[],
+    at_most_one: &[],
+    any_of: &[&["max_deletes", "max_delete_percent", "keep_at_least", "min_age"]],
     needs: &[],
 };
 

@@ -288,7 +288,7 @@ policies:
             7 |     time_zone: Berlin
               |                ^^^^^^
               = at policies[0].time_zone
-              = hint: write an IANA name, such as Europe/Berlin or UTC
+              = hint: did you mean `Europe/Berlin`?
 
             ci.yaml:8:31: error: "contoso.azurecr.io/team/*" begins with the host of a registry
               |

@@ -275,7 +275,9 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
         .iter()
         .filter_map(|key| match key.presence {
             crate::config::shape::Presence::Default(default) => Some(format!("{}: {default}", key.name)),
-            crate::config::shape::Presence::Required | crate::config::shape::Presence::Optional => None,
+            crate::config::shape::Presence::Required
+            | crate::config::shape::Presence::Inherited
+            | crate::config::shape::Presence::Optional => None,
         })
         .collect();
     let text = with_rules("- { name: a, keep: { tags: { glob: [a] } } }") + &format!("    limits: {{ {} }}\n", written.join(", "));

@@ -24,7 +24,9 @@ paused: yes
               |
             1 | version: 2
               | ^^^^^^^
-              = hint: write `policies: policies` (a folder of policy files, or one file)
+              = hint: write `policies: policies` (a folder of policy files, or one file; or
+                      several of them, each with the repositories and limits that it may
+                      use)
 
             retaind.yaml:1:10: error: version 2 of the language is not known
               |

@@ -113,14 +113,14 @@ fn what_is_not_yaml_is_one_problem() {
         (
             "version: 1\npolicies:\n\t- name: a\n",
             expect![[r#"
-            ci.yaml:3:2: error: a tab is used for indentation, which YAML does not allow
-              |
-            3 |  - name: a
-              |  ^
-              = hint: indent with blanks
+                ci.yaml:3:1: error: a tab is used for indentation, which YAML does not allow
+                  |
+                3 |  - name: a
+                  | ^
+                  = hint: replace it by blanks; most editors have a setting for that
 
-            1 problem in 1 file
-        "#]],
+                1 problem in 1 file
+            "#]],
         ),
         (
             "version: 1\npolicies:\n  - name: \"a\n    mode: dry-run\n",
@@ -254,14 +254,14 @@ fn what_is_not_yaml_is_one_problem() {
         (
             "- a\n",
             expect![[r#"
-            ci.yaml:1:1: error: `policies` needs keys and values, found a list
-              |
-            1 | - a
-              | ^
-              = hint: its keys are `version` and `policies`
+                ci.yaml:1:1: error: `policies` needs keys and values, found a list
+                  |
+                1 | - a
+                  | ^
+                  = hint: its keys are `version`, `defaults` and `policies`
 
-            1 problem in 1 file
-        "#]],
+                1 problem in 1 file
+            "#]],
         ),
         (
             "null\n",

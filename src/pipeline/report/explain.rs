@@ -2,9 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::super::evaluate::{Evaluation, Reason};
-use super::words::{Context, age};
+use jiff::Timestamp;
 
+use super::super::evaluate::{Evaluation, Reason};
+use super::words::{Context, age, fold};
+
+/// The columns of the narrowest terminal that is written for.
+const WIDTH: usize = 80;
+/// Said of a delete rule about something that stays.
+const LOST: &str = ", but keep wins";
 /// How far a chain of "kept by …" is followed.
 const CHAIN_MAX: usize = 8;
 
@@ -24,7 +30,8 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
         let _ = writeln!(out, "  seen untagged since {since:.0}");
     }
     for reason in evaluation.manifests.reasons(manifest) {
-        let _ = writeln!(out, "  - {}", context.sentence(*reason));
+        let lost = matches!(reason, Reason::DeleteRule(_)) && !goes;
+        point(&mut out, 2, &format!("{}{}", context.sentence(*reason), if lost { LOST } else { "" }));
         chain(&mut out, context, evaluation, *reason);
         due(&mut out, context, evaluation, *reason, manifest, None);
     }
@@ -41,11 +48,26 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
         let _ = writeln!(out, "tag {} {verdict}\n  pushed or moved {moved}", item.name);
         for reason in evaluation.tags.reasons(tag) {
             let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(tag);
-            let _ = writeln!(out, "  - {}{}", context.sentence(*reason), if lost { ", but keep wins" } else { "" });
+            point(&mut out, 2, &format!("{}{}", context.sentence(*reason), if lost { LOST } else { "" }));
             due(&mut out, context, evaluation, *reason, manifest, Some(tag));
         }
     }
     out
+}
+
+/// From when on something that stays would go, if nothing but the time changed; None: time alone never lets it go.
+pub fn outlook(from: Option<Timestamp>, now: Timestamp) -> String {
+    from.map_or_else(
+        || "time alone does not let it go, as far as this listing tells\n".to_owned(),
+        |from| format!("would go from {from:.0} on, in {}, if nothing else changed\n", age(from.duration_since(now))),
+    )
+}
+
+/// A point of a list, folded.
+fn point(out: &mut String, indent: usize, sentence: &str) {
+    for (number, line) in fold(sentence, WIDTH - indent - 2).iter().enumerate() {
+        let _ = writeln!(out, "{:indent$}{} {line}", "", if number == 0 { '-' } else { ' ' });
+    }
 }
 
 /// What keeps the thing that keeps it, and so on up to something that stays on its own account.
@@ -64,7 +86,7 @@ fn chain(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, reaso
         let of_tag = if let Reason::TagStays(tag) = reason { evaluation.tags.reasons(*tag).first() } else { None };
         let of_tag = of_tag.map_or_else(String::new, |reason| format!(": {}", context.sentence(*reason)));
         let why = format!("{}{of_tag}", context.sentence(*reason));
-        let _ = writeln!(out, "{:indent$}- {}: {why}", "", context.manifest(manifest));
+        point(out, indent, &format!("{}: {why}", context.manifest(manifest)));
     }
 }
 

@@ -1,13 +1,16 @@
 //! What was decided and what was done, for people (text, Markdown) and machines (JSON). Pure: reads values, decides nothing.
 
 mod behind;
+mod difference;
 mod explain;
 mod json;
 mod tally;
 mod text;
 mod words;
 
-use crate::model::Repository;
+use jiff::Timestamp;
+
+use crate::model::{Listing, Repository};
 use crate::policy::{Mode, Policy};
 
 use super::evaluate::Evaluation;
@@ -15,8 +18,9 @@ use super::guard::Refusal;
 use super::plan::Plan;
 
 pub use behind::{Item, rules_behind};
-pub use explain::explain;
-pub use json::{InvalidDocument, SavedPlan, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
+pub use difference::{Changed, Difference, difference, difference_as_text, edited_policies};
+pub use explain::{explain, outlook};
+pub use json::{InvalidDocument, SavedPlan, difference_to_json, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
 pub use tally::{REFUSAL_CODES, Tally};
 pub use text::{Detail, applied, plan_as_markdown, plan_as_text};
 pub use words::{Context, fold};
@@ -45,6 +49,16 @@ pub struct DecidedRepository<'a> {
     pub acting: usize,
     /// The verdicts; None: the listing was incomplete.
     pub evaluation: Option<Evaluation>,
+}
+
+impl DecidedRepository<'_> {
+    /// What a sentence about one of its items needs, and the verdicts; None: the listing was incomplete.
+    pub fn spoken_of(&self, now: Timestamp) -> Option<(Context<'_>, &Evaluation)> {
+        let Listing::Complete(contents) = &self.repository.listing else { return None };
+        let observations = &self.repository.observations;
+        let context = Context { contents, policies: &self.policies, acting: self.acting, observations, now };
+        Some((context, self.evaluation.as_ref()?))
+    }
 }
 
 /// The mode as it is written in a policy.

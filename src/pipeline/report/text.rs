@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::model::{Contents, Digest, Gap, Listing, TagName};
+use crate::policy::{Action, Policy};
 
 use super::super::apply::{Applied, Outcome, StepReport};
 use super::super::evaluate::{Evaluation, Reason};
@@ -71,6 +72,17 @@ fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps
         0,
         &format!("{name}: {}, {} of them {}", counted(steps.images, "image", "images"), steps.images_going, going(steps.images_going)),
     );
+    let acting = context.policies[context.acting];
+    let others = context.policies.iter().filter(|other| other.name != acting.name && deletes(other) && deletes(acting));
+    let others: Vec<&str> = others.map(|other| &*other.name).collect();
+    match others.as_slice() {
+        [] => {}
+        [other] => write_line(out, 2, &format!("policy {other} deletes here, too, within limits of its own")),
+        others => {
+            let sentence = format!("policies {} delete here, too, each within limits of its own", others.join(", "));
+            wrapped(out, 2, &sentence.split(' ').map(str::to_owned).collect::<Vec<_>>(), "");
+        }
+    }
     for lock in &steps.locks {
         entry(out, "lock", &lock_line(lock), &lock.cause.to_string());
     }
@@ -88,6 +100,11 @@ fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps
             kept_by_reason(out, context, evaluation);
         }
     }
+}
+
+/// Whether a policy deletes by itself.
+fn deletes(policy: &Policy) -> bool {
+    policy.is_enforced() && policy.rules.iter().any(|rule| matches!(rule.action, Action::Delete(_)))
 }
 
 /// An image that goes, and how many manifests go with it.
@@ -149,7 +166,7 @@ fn along_with(steps: &Steps) -> BTreeMap<Digest, u32> {
 }
 
 /// Why an image stays: the reasons of its manifest, with each tag's own in place of "its tag … stays".
-fn why_it_stays(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -> String {
+pub(super) fn why_it_stays(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -> String {
     let mut why: Vec<String> = Vec::new();
     let several_tags = 1 < context.contents.tags_of(manifest).len();
     for reason in evaluation.manifests.reasons(manifest) {
@@ -171,7 +188,7 @@ fn why_it_stays(context: &Context<'_>, evaluation: &Evaluation, manifest: u32) -
 }
 
 /// A delete rule that has its say about something that stays has lost.
-fn stays_because(context: &Context<'_>, reason: Reason) -> String {
+pub(super) fn stays_because(context: &Context<'_>, reason: Reason) -> String {
     if let Reason::DeleteRule(rule) = reason {
         return format!("{} would delete it", context.rule(rule));
     }
@@ -221,7 +238,7 @@ fn kept_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluati
     }
 }
 
-fn sentences(context: &Context<'_>, reasons: &[Reason]) -> String {
+pub(super) fn sentences(context: &Context<'_>, reasons: &[Reason]) -> String {
     let sentences: Vec<String> = reasons.iter().map(|reason| context.sentence(*reason)).collect();
     sentences.join("; ")
 }
@@ -251,7 +268,7 @@ fn age_of(context: &Context<'_>, manifest: u32) -> String {
     }
 }
 
-fn image_line(context: &Context<'_>, manifest: u32) -> String {
+pub(super) fn image_line(context: &Context<'_>, manifest: u32) -> String {
     let item = &context.contents.manifests()[manifest as usize];
     let tags = context.contents.tags_of(manifest);
     let aged = age_of(context, manifest);

@@ -53,6 +53,8 @@ const LAYERS: &[(&str, May)] = &[
             "pipeline::report",
         ]),
     ),
+    // Decides again, at other times.
+    ("pipeline::outlook", Use(&["model", "policy", "pipeline", "pipeline::report"])),
     ("config", Use(&["model", "policy"])),
     // The values that metrics are told in.
     ("telemetry", Use(&["model", "policy", "acr", "pipeline::report"])),
@@ -73,6 +75,7 @@ const PURE: &[&str] = &[
     "pipeline::plan",
     "pipeline::guard",
     "pipeline::report",
+    "pipeline::outlook",
     "daemon::schedule",
 ];
 
@@ -225,7 +228,7 @@ fn layer_of(module: &[String]) -> Option<&'static str> {
     let begins = |name: &&'static str| name.split("::").enumerate().all(|(place, part)| module.get(place).is_some_and(|own| own == part));
     let layer = LAYERS.iter().map(|(name, _)| *name).filter(begins).max_by_key(|name| name.len())?;
     let is_item = |name: &String| name.starts_with(|first: char| first.is_uppercase()) || name == "*";
-    let is_new_stage = layer == "pipeline" && module.get(1).is_some_and(|name| !is_item(name) && name != "run");
+    let is_new_stage = layer == "pipeline" && module.get(1).is_some_and(|name| !is_item(name) && name != "run" && name != "decide");
     (!is_new_stage).then_some(layer)
 }
 

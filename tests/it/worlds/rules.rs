@@ -153,7 +153,7 @@ pub(crate) fn policy(place: usize, mode: Mode, rules: Vec<Rule>, limits: Limits)
         registries: vec![RegistryName::parse("a").expect("a name")],
         mode,
         schedule: None,
-        repositories: RepositoryFilter { include: vec![everything()], exclude: Vec::new() },
+        repositories: RepositoryFilter { include: vec![everything()], exclude: Vec::new(), within: Vec::new() },
         rules,
         limits,
         origin: Arc::from("drawn"),

@@ -1,11 +1,13 @@
 //! The two documents that outlive a process: inventories and plans. Versioned; described in `docs/json.md`.
 //! The only place that knows our JSON.
 
+mod difference;
 mod inventory;
 mod plan;
 
 use serde::Deserialize;
 
+pub use difference::difference_to_json;
 pub use inventory::{inventory_from_json, inventory_to_json};
 pub(super) use plan::rule_of;
 pub use plan::{SavedPlan, plan_from_json, plan_to_json};
