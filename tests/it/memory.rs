@@ -88,7 +88,7 @@ async fn what_another_policy_no_longer_protects_counts_as_a_change() {
     let deleter = removing("ci", &["a"], "");
     let mut stage = Stage::new(DRAWING, &file(&[deleter.clone(), keeper.to_owned()]));
     assert_eq!(deleted(&stage.run("ci").await), 5);
-    edit(&mut stage, &file(&[deleter.clone()]));
+    edit(&mut stage, &file(std::slice::from_ref(&deleter)));
     assert!(stage.run("ci").await.ended.refused, "the file of the other policy was dropped");
     assert_eq!(deleted(&stage.run("ci").await), 1);
     // What another policy deletes, and when it runs, is its own affair.
