@@ -32,13 +32,19 @@ impl State {
     /// See [`StateError`].
     pub fn begin_with(&self, registry: &RegistryName, policies: &[(&str, Digest)]) -> Result<(), StateError> {
         self.write("noting the first policies", |transaction| {
-            let mut known = transaction
-                .prepare("SELECT EXISTS (SELECT 1 FROM in_force WHERE registry = ?1) OR EXISTS (SELECT 1 FROM run WHERE registry = ?1)")?;
-            if known.query_row([registry.as_str()], |row| row.get(0))? {
+            if knows(transaction, registry)? {
                 return Ok(());
             }
             policies.iter().try_for_each(|(policy, policies)| put_in_force(transaction, policy, registry, *policies))
         })
+    }
+
+    /// Whether anything was ever run on this registry.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn knows(&self, registry: &RegistryName) -> Result<bool, StateError> {
+        self.read("looking up a registry", |transaction| knows(transaction, registry))
     }
 
     /// With which policies this policy may apply. None: with none yet.
@@ -125,6 +131,12 @@ pub fn leave_approval(directory: &Path, plan_hash: &str) -> Result<(), StateErro
     options.write(true).create(true).truncate(true).mode(FILE_MODE);
     let left = fs::create_dir_all(&folder).and_then(|()| options.open(&path));
     left.map(drop).map_err(|source| StateError::Directory { path, source })
+}
+
+fn knows(transaction: &Transaction<'_>, registry: &RegistryName) -> rusqlite::Result<bool> {
+    let mut known = transaction
+        .prepare("SELECT EXISTS (SELECT 1 FROM in_force WHERE registry = ?1) OR EXISTS (SELECT 1 FROM run WHERE registry = ?1)")?;
+    known.query_row([registry.as_str()], |row| row.get(0))
 }
 
 pub(super) fn put_in_force(transaction: &Transaction<'_>, policy: &str, registry: &RegistryName, policies: Digest) -> rusqlite::Result<()> {

@@ -159,12 +159,14 @@ pub fn judge(plan: &Arc<Plan>, limits: &Limits, circumstances: &Circumstances) -
     let accepted = circumstances.accepted.as_deref().is_some_and(|text| hash.is(text));
     let mut plan = without_findings(Arc::clone(plan), &circumstances.findings, &mut refusals);
     if !accepted {
+        let removed_last_hour = circumstances.removed_last_hour;
         plan = without_shrunk(plan, &circumstances.shrunk, &mut refusals);
         if let Some(changes) = circumstances.changed.filter(|changes| *changes != Changes::Immediately && !plan.is_empty()) {
+            // Whoever approves this plan lifts its limits, too, and must have seen them.
             refusals.push(Refusal::PoliciesChanged(changes));
+            within_limits(plan, limits, removed_last_hour, &mut refusals);
             return Judgement { approved: None, refusals };
         }
-        let removed_last_hour = circumstances.removed_last_hour;
         plan = match limits.on_limit {
             OnLimit::Refuse => match within_limits(plan, limits, removed_last_hour, &mut refusals) {
                 Some(plan) => plan,
@@ -278,10 +280,10 @@ impl fmt::Display for Refusal {
                 "{name} has {found} manifests where {expected} should be, by the last listing and what was deleted since; nothing is done in it until this plan is approved by its hash"
             ),
             Self::PoliciesChanged(Changes::Approve) => formatter.write_str(
-                "the policies changed, so this run only reports, and so does every one until this plan is approved by its hash",
+                "the policies changed, so this run only reports, and so does every one until a plan of theirs is approved by its hash, which lifts all that is said here",
             ),
             Self::PoliciesChanged(Changes::NextRun | Changes::Immediately) => formatter.write_str(
-                "the policies changed since the last run, so this run only reports; the next one applies, or this plan at once if it is approved by its hash",
+                "the policies changed since the last run, so this run only reports; the next one applies within its limits, or this plan at once if it is approved by its hash, which lifts all that is said here",
             ),
             Self::Audit(name, finding) => write!(
                 formatter,
