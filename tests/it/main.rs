@@ -12,6 +12,7 @@ mod emulator;
 mod estate;
 mod examples;
 mod facts;
+mod guides;
 mod hostile;
 mod laws;
 mod leash;
