@@ -314,6 +314,7 @@ fn has_one(wanted: &[KeyValue], texts: &Texts) -> Option<bool> {
         Texts::Known(pairs) => Some(wanted.iter().any(|wanted| wanted.is_among(pairs))),
     }
 }
+
 /// By their manifests.
 type LostTags<'a> = BTreeMap<Digest, Vec<&'a Tag>>;
 
