@@ -274,7 +274,8 @@ impl fmt::Display for Refusal {
                 if *removed_last_hour != 0 {
                     write!(formatter, ", and {removed_last_hour} went in the last hour, which counts")?;
                 }
-                write!(formatter, "; {now} of them go now, the oldest images first, the rest in later runs")
+                let go = if *now == 1 { "goes" } else { "go" };
+                write!(formatter, "; {now} of them {go} now, the oldest images first, the rest in later runs")
             }
             Self::TooLargeAShare(share) => write!(formatter, "the run would delete {share}"),
             Self::RepositoryShare(name, share) => write!(formatter, "{name} would lose {share}; nothing is done in it"),
