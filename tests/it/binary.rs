@@ -272,6 +272,9 @@ async fn what_time_and_an_edit_change_is_shown_before_it_happens() {
     assert!(site.run(&["explain", "app:pr-8", "--at", &from]).await.done().contains("\ngoes under policy ci\n"));
     assert!(site.run(&["explain", "app:pr-8", "--at", "+1d"]).await.done().contains("\nstays under policy ci\n"));
     assert!(site.run(&["explain", "app:1.0"]).await.done().ends_with("time alone does not let it go, as far as this listing tells\n"));
+    // Of a name with a typing error nobody reads that it stays.
+    let said = site.run(&["explain", "ap:1.0"]).await;
+    assert!(said.code == Some(2) && said.error.contains("there is no repository ap"), "{said:?}");
     let said = site.run(&["plan", "--at", "30d"]).await;
     assert!(said.code == Some(2) && said.error.contains("such as +30d"), "{said:?}");
 }
