@@ -13,6 +13,7 @@ mod estate;
 mod examples;
 mod facts;
 mod guides;
+mod history;
 mod hostile;
 mod laws;
 mod leash;
