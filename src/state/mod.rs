@@ -116,9 +116,12 @@ impl State {
     /// As [`Self::open`], except that an owner is no hindrance; and a directory that no retaind of this version has opened before.
     pub fn open_to_read(directory: &Path) -> Result<Self, StateError> {
         let file = directory.join(FILE_NAME);
-        File::open(&file).map_err(|source| match source.kind() {
-            ErrorKind::NotFound => StateError::Absent { directory: directory.to_owned() },
-            _ => StateError::Directory { path: file.clone(), source },
+        File::open(&file).map_err(|source| {
+            if source.kind() == ErrorKind::NotFound {
+                StateError::Absent { directory: directory.to_owned() }
+            } else {
+                StateError::Directory { path: file.clone(), source }
+            }
         })?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let failed = |source| StateError::from_sqlite(&file, "opening it to read", source);
