@@ -12,6 +12,8 @@ mod emulator;
 mod estate;
 mod examples;
 mod facts;
+mod guides;
+mod history;
 mod hostile;
 mod laws;
 mod leash;

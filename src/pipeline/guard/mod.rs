@@ -103,6 +103,8 @@ pub enum Refusal {
         planned: u32,
         /// How many of them go now.
         now: u32,
+        /// What was removed from the registry in the last hour.
+        removed_last_hour: u32,
     },
     /// The run removes a larger share of all images than it may.
     TooLargeAShare(Share),
@@ -269,10 +271,14 @@ impl fmt::Display for Refusal {
                     ", max_deletes allows {allowed}; accept this plan by its hash, raise the limit, or drain with on_limit: oldest_first"
                 )
             }
-            Self::Drained { planned, now } => write!(
-                formatter,
-                "the run would remove {planned} manifests and tags, over its limits; {now} of them go now, the oldest images first, the rest in later runs"
-            ),
+            Self::Drained { planned, now, removed_last_hour } => {
+                write!(formatter, "the run would remove {planned} manifests and tags, over its limits")?;
+                if *removed_last_hour != 0 {
+                    write!(formatter, ", and {removed_last_hour} went in the last hour, which counts")?;
+                }
+                let go = if *now == 1 { "goes" } else { "go" };
+                write!(formatter, "; {now} of them {go} now, the oldest images first, the rest in later runs")
+            }
             Self::TooLargeAShare(share) => write!(formatter, "the run would delete {share}"),
             Self::RepositoryShare(name, share) => write!(formatter, "{name} would lose {share}; nothing is done in it"),
             Self::RepositoryShrunk(name, Shrunk { expected, found }) => write!(
