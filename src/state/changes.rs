@@ -70,7 +70,7 @@ impl State {
     }
 
     /// Takes up what [`leave_approval`] left: the policies that made these plans may apply from now on, and the listings that these
-    /// plans rest on are believed.
+    /// plans rest on are believed, unless there are newer ones.
     ///
     /// # Errors
     /// See [`StateError`]; what could not be taken up is left where it is.
@@ -90,17 +90,24 @@ impl State {
                 .prepare("INSERT OR REPLACE INTO approval (plan_hash, at) VALUES (?1, ?2)")?
                 .execute((plan_hash, at.as_microsecond()))?;
             let mut statement = transaction.prepare(
-                "SELECT policy, registry, policies FROM run WHERE id IN
+                "SELECT policy, registry, policies, started_at FROM run WHERE id IN
                      (SELECT max(id) FROM run WHERE plan_hash = ?1 AND policies IS NOT NULL GROUP BY policy, registry)",
             )?;
             let rows = statement.query_map([plan_hash], |row| {
-                Ok((row.get::<_, String>(0)?, name_at(row, 1, RegistryName::parse)?, Digest::from_bytes(row.get(2)?)))
+                Ok((
+                    row.get::<_, String>(0)?,
+                    name_at(row, 1, RegistryName::parse)?,
+                    Digest::from_bytes(row.get(2)?),
+                    row.get::<_, i64>(3)?,
+                ))
             })?;
             let mut runs = Vec::new();
             for row in rows {
-                let (policy, registry, policies) = row?;
+                let (policy, registry, policies, started_at) = row?;
                 put_in_force(transaction, &policy, &registry, policies)?;
-                transaction.prepare("UPDATE repository SET believed = seen WHERE registry = ?1")?.execute([registry.as_str()])?;
+                transaction
+                    .prepare("UPDATE repository SET believed = seen WHERE registry = ?1 AND seen_at = ?2")?
+                    .execute((registry.as_str(), started_at))?;
                 runs.push((policy, registry));
             }
             Ok(runs)
