@@ -56,6 +56,7 @@ pub(super) struct Image {
     pub(super) artifact_type: Option<&'static str>,
     pub(super) annotations: Vec<(String, String)>,
     pub(super) is_ghost: bool,
+    pub(super) size_bytes: u64,
 }
 
 impl Image {
@@ -72,6 +73,7 @@ impl Image {
             artifact_type: None,
             annotations: Vec::new(),
             is_ghost: false,
+            size_bytes: 1,
         }
     }
 
@@ -281,7 +283,7 @@ fn contents(repository: &str, images: &[Image]) -> Contents {
             media_type: MediaType::from_text(image.media_type),
             updated_at,
             locks: image.locks,
-            size_bytes: 1,
+            size_bytes: image.size_bytes,
             platform: None,
             references: if image.is_ghost { References::Ghost } else { References::new(children, subject) },
             untagged_since: if image.tags.is_empty() { updated_at } else { None },

@@ -6,6 +6,7 @@
 //! the test says so and passes. What is written down here is summed up in `docs/compared.md`.
 
 mod acr_cli;
+mod disagreements;
 mod drawn;
 mod ecr;
 mod elsewise;
