@@ -468,7 +468,9 @@ impl<'a> Oracle<'a> {
     fn tag_is_condemned(&self, tag: usize) -> bool {
         let is_kept = self.keep_rules().any(|(keep, rule)| {
             let tags = if keep.all_tags { self.tags_of(self.owner[tag]).collect() } else { vec![tag] };
-            self.is_ordinary(tag) && tags.into_iter().any(|tag| self.is_kept_by(keep, rule, Item::Tag(tag)))
+            // A tag of unknown time may be the newest of all.
+            let may_be_kept = |tag| rule.chooses(Item::Tag(tag)) && self.tag_time(tag).is_none();
+            self.is_ordinary(tag) && tags.into_iter().any(|tag| may_be_kept(tag) || self.is_kept_by(keep, rule, Item::Tag(tag)))
         });
         self.is_deleted(Item::Tag(tag)) && !is_kept && self.tag_is_old_enough(tag)
     }

@@ -99,6 +99,17 @@ fn an_unknown_time_keeps() {
     go(&Drawn::new(images, vec![delete(tags("*"), json!({"except_last": 1}))]), &["c"]);
 }
 
+/// The only tag that a rule chooses is among the newest, whatever its time, and keeps the other tags of its image.
+#[test]
+fn an_unknown_time_keeps_the_other_tags_too() {
+    let mut drawn = Drawn::new(
+        vec![Image { tags: vec!["a".to_owned(), "b".to_owned()], ..Image::new("image", Some(days(1.0))) }],
+        vec![delete(tags("*"), json!({"older_than": ANY_AGE})), json!({"keep": {"tags": {"glob": "a"}, "last": 1, "all_tags": true}})],
+    );
+    drawn.unknown_tags.push("a".to_owned());
+    go(&drawn, &[]);
+}
+
 #[test]
 fn a_repository_that_no_policy_names_is_untouched() {
     let rules = vec![delete(tags("*"), json!({"older_than": ANY_AGE})), delete(json!({"untagged": true}), json!({"older_than": ANY_AGE}))];

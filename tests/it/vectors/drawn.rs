@@ -98,6 +98,8 @@ pub(super) struct Drawn {
     /// What each policy includes and excludes, and its rules.
     pub(super) policies: Vec<(Value, Vec<Value>)>,
     pub(super) limits: Value,
+    /// Tags of which nobody knows when they were pushed, although their images are known.
+    pub(super) unknown_tags: Vec<String>,
     /// Since when every rule with a waiting time has condemned each image, by name.
     pub(super) condemned_ago: BTreeMap<String, SignedDuration>,
 }
@@ -208,7 +210,7 @@ impl Drawn {
             observations: Observations { since: Some(Timestamp::UNIX_EPOCH), ..Observations::default() },
             listing: match self.gap {
                 Some(gap) => Listing::Incomplete(vec![Gap(gap.to_owned())]),
-                None => Listing::Complete(contents(name, images)),
+                None => Listing::Complete(contents(name, images, &self.unknown_tags)),
             },
         });
         Inventory { registry: contoso(), taken_at: now(), repositories: repositories.collect() }
@@ -271,7 +273,7 @@ fn digest(repository: &str, id: &str) -> Digest {
     Digest::of(format!("{repository}@{id}").as_bytes())
 }
 
-fn contents(repository: &str, images: &[Image]) -> Contents {
+fn contents(repository: &str, images: &[Image], unknown_tags: &[String]) -> Contents {
     let (mut manifests, mut tags) = (Vec::new(), Vec::new());
     for image in images {
         let updated_at = image.age.map(|age| now() - age - BACK);
@@ -297,7 +299,7 @@ fn contents(repository: &str, images: &[Image]) -> Contents {
         tags.extend(image.tags.iter().map(|tag| Tag {
             name: TagName::parse(tag).expect("a tag"),
             digest: digest(repository, &image.id),
-            updated_at,
+            updated_at: updated_at.filter(|_| !unknown_tags.contains(tag)),
             locks: image.tag_locks,
         }));
     }
