@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use divan::counter::ItemsCount;
-use divan::{Bencher, black_box};
+use divan::{AllocProfiler, Bencher, black_box};
 use jiff::{SignedDuration, Timestamp};
 use retaind::config;
 use retaind::model::{Contents, Digest, Locks, Manifest, MediaType, Observations, References, RegistryName, Tag, TagName};
 use retaind::pipeline::evaluate::{Question, evaluate};
 use retaind::pipeline::plan::{Audit, audit, steps};
 use retaind::policy::Policy;
+
+/// Counts what is held at most, beside the time: deciding must not need much more memory than the listing itself.
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();

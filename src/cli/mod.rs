@@ -37,7 +37,7 @@ use crate::pipeline::report::InvalidDocument;
 use crate::state::StateError;
 use crate::telemetry::{Verbosity, start_logging};
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, DemoArguments};
 
 /// How a command ended. The numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,7 +118,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { End::Unusable as u8 } else { End::Done as u8 });
         }
     };
-    let unattended = matches!(arguments.command, Command::Run(_));
+    let unattended = matches!(&arguments.command, Command::Run(_) | Command::Demo(DemoArguments { once: false }));
     start_logging(if unattended { Verbosity::Outcomes } else { Verbosity::Problems });
     acr::install_crypto_provider();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -12,7 +12,22 @@ const SIZE_PATTERN: &str = "^[0-9]+(B|[kKMGT]B|[KMGT]iB)$";
 
 /// The schema of a policy file.
 pub fn policies_schema() -> Value {
-    schema(&POLICIES)
+    let mut schema = schema(&POLICIES);
+    // What each policy must say, unless the file's defaults say it for all.
+    let policies = POLICIES.key("policies").map(|key| key.kind.shapes()).unwrap_or_default();
+    let keys = policies.iter().flat_map(|policy| policy.keys).filter(|key| key.presence == Presence::Inherited);
+    let said: Vec<Value> = keys
+        .map(|Key { name, .. }| {
+            json!({ "anyOf": [
+                { "properties": { "policies": { "items": { "required": [name] } } } },
+                { "properties": { "defaults": { "required": [name] } }, "required": ["defaults"] },
+            ] })
+        })
+        .collect();
+    if !said.is_empty() {
+        schema["allOf"] = json!(said);
+    }
+    schema
 }
 
 /// The schema of `retaind.yaml`.

@@ -95,9 +95,24 @@ impl From<InventoryError> for RunError {
 
 /// Runs a policy: looks, decides, tells, and applies if the policy says so.
 ///
+/// A state that takes no more writes (its disk is full) stops deleting and not planning: then the run is made on a copy in memory, and
+/// the guard refuses it.
+///
 /// # Errors
 /// The registry cannot be read at all, or the state cannot be used. What fails in one repository or one step is in [`Ended`].
 pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Result<Ended, RunError> {
+    match run_once(run, tell).await {
+        Err(RunError::State(error)) if error.is_full() => {
+            let Run { policies, acting, client, state, clock, brakes, circumstances, agreed } = run;
+            let circumstances = Circumstances { suspended: Some(error.to_string()), ..circumstances.clone() };
+            let (client, state, clock, brakes) = (client.clone(), state.copy()?, clock.clone(), brakes.clone());
+            run_once(&Run { policies, acting, client, state, clock, brakes, circumstances, agreed: *agreed }, tell).await
+        }
+        ended => ended,
+    }
+}
+
+async fn run_once(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Result<Ended, RunError> {
     let Run { policies, acting, client, state, clock, brakes, circumstances, agreed } = run;
     let now = clock.now();
     if acting.is_enforced() {

@@ -129,15 +129,22 @@ impl State {
     /// # Errors
     /// As [`Self::open_to_read`].
     pub fn copy_of(directory: &Path) -> Result<Self, StateError> {
-        let original = Self::open_to_read(directory)?;
-        let failed = |source| StateError::from_sqlite(&original.0.file, "copying it", source);
+        Self::open_to_read(directory)?.copy()
+    }
+
+    /// A copy in memory: what is learnt with it is forgotten.
+    ///
+    /// # Errors
+    /// See [`StateError`]; a file that takes no more writes can still be copied.
+    pub fn copy(&self) -> Result<Self, StateError> {
+        let failed = |source| StateError::from_sqlite(&self.0.file, "copying it", source);
         let mut copy = Connection::open_in_memory().map_err(failed)?;
         {
-            let connection = original.0.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = self.0.connection.lock().unwrap_or_else(PoisonError::into_inner);
             let backup = Backup::new(&connection, &mut copy).map_err(failed)?;
             backup.run_to_completion(COPIED_AT_ONCE_PAGES, Duration::ZERO, None).map_err(failed)?;
         }
-        Ok(Self::new(copy, original.0.file.clone(), false, None))
+        Ok(Self::new(copy, self.0.file.clone(), false, None))
     }
 
     /// A state that ends with the process. Deleting with it is allowed only where the configuration says that this is meant.

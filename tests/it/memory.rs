@@ -1,9 +1,11 @@
 //! What the guard makes of earlier runs: changed policies wait, `max_deletes` holds for an hour, a listing that shrank is not believed.
 
 use retaind::model::RepositoryName;
-use retaind::state::leave_approval;
+use retaind::pipeline::report::{self, Detail};
+use retaind::pipeline::{self, Told};
+use retaind::state::{State, leave_approval};
 
-use crate::stage::{Ran, Stage, policies};
+use crate::stage::{How, Ran, Stage, policies};
 
 /// Thirty images of five kinds, six of each.
 const DRAWING: &str = "
@@ -88,7 +90,7 @@ async fn what_another_policy_no_longer_protects_counts_as_a_change() {
     let deleter = removing("ci", &["a"], "");
     let mut stage = Stage::new(DRAWING, &file(&[deleter.clone(), keeper.to_owned()]));
     assert_eq!(deleted(&stage.run("ci").await), 5);
-    edit(&mut stage, &file(&[deleter.clone()]));
+    edit(&mut stage, &file(std::slice::from_ref(&deleter)));
     assert!(stage.run("ci").await.ended.refused, "the file of the other policy was dropped");
     assert_eq!(deleted(&stage.run("ci").await), 1);
     // What another policy deletes, and when it runs, is its own affair.
@@ -165,4 +167,25 @@ async fn a_listing_that_shrank_is_not_believed_until_it_is_approved() {
     assert_eq!(deleted(&stage.run("ci").await), 1);
     stage.emulator.seed("repository app\n  image later tags a-8 age 90d\n").expect("a drawing");
     assert_eq!(deleted(&stage.run("ci").await), 1, "the listing is believed from now on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_takes_no_more_writes_stops_deleting_and_not_planning() {
+    let stage = Stage::new(DRAWING, &file(&[removing("ci", &["a"], "")]));
+    drop(stage.state());
+    let mut run = stage.prepare("ci", How::default());
+    // As on a full disk: everything can be read, nothing written.
+    run.state = State::open_to_read(&stage.state_dir()).unwrap_or_else(|error| panic!("{error}"));
+    let mut said = String::new();
+    let ended = pipeline::run(&run, &mut |told| match told {
+        Told::Planned(decided) => said = report::plan_as_text(decided, Detail::Changes),
+        Told::Applied(applied) => said += &report::applied(applied),
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert!(ended.refused && ended.applied.is_none(), "{said}");
+    assert!(said.contains("delete  6 images") && said.contains("guard: deleting is suspended, because "), "{said}");
+    drop(run);
+    assert_eq!((stage.writes(), deleted(&stage.run("ci").await)), (0, 6), "once there is room again");
+    stage.account();
 }

@@ -79,7 +79,7 @@ async fn repository(application: &Application, policy: &str, name: &RepositoryNa
 }
 
 /// The deletes in waves: whatever waits for another is in a later wave than all that it waits for.
-fn waves<'s>(deletes: &'s [DeleteStep], waits_for: impl Fn(&DeleteStep) -> Vec<Digest>) -> Vec<Vec<&'s DeleteStep>> {
+fn waves(deletes: &[DeleteStep], waits_for: impl Fn(&DeleteStep) -> Vec<Digest>) -> Vec<Vec<&DeleteStep>> {
     let mut wave_of: HashMap<Digest, usize> = HashMap::new();
     let mut waves: Vec<Vec<&DeleteStep>> = Vec::new();
     for step in deletes {

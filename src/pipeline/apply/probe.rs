@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use crate::acr::{Client, Order};
+use crate::acr::{Client, Failure, Order};
 use crate::model::{Digest, RepositoryName};
 
 use super::super::plan::Newest;
@@ -20,8 +20,14 @@ pub(super) async fn newly_needed(client: &Client, name: &RepositoryName, newest:
     let unreadable =
         |error: crate::acr::Error| Stopped::Changed(format!("it could not be probed for what came since the listing: {error}"));
     let too_much = || Stopped::Changed("more came since the listing than one look shows; the next run lists it again".to_owned());
-    if client.get_repository(name).await.map_err(unreadable)?.locks.protects() {
-        return Err(Stopped::Changed("the repository was locked since the listing".to_owned()));
+    match client.get_repository(name).await {
+        Ok(properties) if properties.locks.protects() => {
+            return Err(Stopped::Changed("the repository was locked since the listing".to_owned()));
+        }
+        Ok(_) => {}
+        // A repository goes with its last manifest. Nothing is new in it then; what is left of the plan finds itself gone.
+        Err(error) if error.failure == Failure::NotFound => return Ok(HashSet::new()),
+        Err(error) => return Err(unreadable(error)),
     }
     let mut needed = HashSet::new();
     let manifests =

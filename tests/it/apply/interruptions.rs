@@ -114,3 +114,19 @@ async fn what_was_left_behind_stays_when_its_subject_is_pushed_again() {
     stage.emulator.seed("repository app\n  image signed tags 2.0").expect("a drawing");
     finish(&stage, &["countersigned", "kept", "orphan", "signature", "signed"]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_goes_with_its_last_image_is_finished() {
+    let drawing = "
+now 2026-06-01T00:00:00Z
+repository app
+  image one  tags pr-1   age 90d
+  artifact signature subject one type application/vnd.dev.cosign.artifact.sig.v1+json age 90d
+";
+    let stage = Stage::new(drawing, POLICIES);
+    let ran = stage.run("ci").await;
+    let applied = ran.applied();
+    assert!(applied.is_complete() && applied.repositories[0].stopped.is_none(), "{}", ran.said);
+    assert_eq!((applied.counts().deleted, stage.emulator.snapshot().len()), (2, 0), "{}", ran.said);
+    stage.account();
+}

@@ -104,6 +104,10 @@ async fn by_repository_stars_mean_nothing_and_the_catalog_needs_its_own_role() {
     assert_eq!(w.get("/acr/v1/_catalog").await.status, 401);
     assert_eq!(w.get("/acr/v1/team/a/_tags").await.status, 401);
     assert_eq!(w.delete("/acr/v1/team/a/_tags/v1").await.status, 202);
+    // Not even for somebody who may read everything.
+    w.emulator.assign_roles("me ContainerRegistryRepositoryReader").unwrap();
+    let token = access_token(&w, &refresh, "repository:*:metadata_read%20repository:other:metadata_read").await;
+    assert_eq!(claims(&token)["access"], json!([{"Type": "repository", "Name": "other", "Actions": ["metadata_read"]}]));
     w.emulator.assign_roles("me ContainerRegistryRepositoryCatalogLister").unwrap();
     let token = access_token(&w, &refresh, "registry:catalog:*").await;
     w.authorization = Some(format!("Bearer {token}"));

@@ -4,6 +4,7 @@
 mod locks;
 mod rules;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -72,6 +73,8 @@ struct World<'a> {
     audit: Audit<'a>,
     /// For each manifest of the contents its place in the plan's deletes.
     deleted: Vec<Option<u32>>,
+    /// What describes each subject; made when a rule first asks, because few do.
+    referrers: OnceCell<BTreeMap<Digest, Vec<&'a Manifest>>>,
 }
 
 impl<'a> World<'a> {
@@ -82,11 +85,25 @@ impl<'a> World<'a> {
                 deleted[manifest as usize] = Some(place);
             }
         }
-        Self { audit: *audit, deleted }
+        Self { audit: *audit, deleted, referrers: OnceCell::new() }
     }
 
     fn manifest(&self, digest: Digest) -> Option<&'a Manifest> {
         self.audit.contents.find(digest).map(|place| &self.audit.contents.manifests()[place as usize])
+    }
+
+    /// What names a manifest as its subject, itself apart.
+    fn referrers_of(&self, subject: Digest) -> &[&'a Manifest] {
+        let all = self.referrers.get_or_init(|| {
+            let mut all: BTreeMap<Digest, Vec<&Manifest>> = BTreeMap::new();
+            for manifest in self.audit.contents.manifests() {
+                if let Some(subject) = manifest.references.subject().filter(|subject| *subject != manifest.digest) {
+                    all.entry(subject).or_default().push(manifest);
+                }
+            }
+            all
+        });
+        all.get(&subject).map_or(&[], Vec::as_slice)
     }
 
     /// Where in the plan a manifest is deleted.

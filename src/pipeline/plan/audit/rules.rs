@@ -292,9 +292,7 @@ impl World<'_> {
             let facts = referrer.facts.as_ref();
             facts.is_none_or(|facts| facts.artifact_type.as_deref() == Some(LIFECYCLE_ARTIFACT_TYPE))
         };
-        let attached = self.audit.contents.manifests().iter().filter(|referrer| {
-            referrer.references.subject() == Some(manifest.digest) && referrer.digest != manifest.digest && is_lifecycle(referrer)
-        });
+        let attached = self.referrers_of(manifest.digest).iter().copied().filter(is_lifecycle);
         let mut ends = Vec::new();
         for told_by in std::iter::once(manifest).chain(attached) {
             match &told_by.facts.as_ref()?.annotations {
@@ -314,6 +312,7 @@ fn has_one(wanted: &[KeyValue], texts: &Texts) -> Option<bool> {
         Texts::Known(pairs) => Some(wanted.iter().any(|wanted| wanted.is_among(pairs))),
     }
 }
+
 /// By their manifests.
 type LostTags<'a> = BTreeMap<Digest, Vec<&'a Tag>>;
 

@@ -132,12 +132,15 @@ struct OwnLockDocument {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 enum Attribute {
-    CanDelete,
-    CanWrite,
-    CanRead,
-    CanList,
+    #[serde(rename = "can_delete")]
+    Delete,
+    #[serde(rename = "can_write")]
+    Write,
+    #[serde(rename = "can_read")]
+    Read,
+    #[serde(rename = "can_list")]
+    List,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -279,12 +282,8 @@ fn condemned_document(condemned: &Condemned) -> CondemnedDocument {
 
 fn own_lock_document(lock: &OwnLock) -> OwnLockDocument {
     let OwnLock { mark, closed: LockChange { can_delete, can_write, can_read, can_list }, left } = lock;
-    let closed = [
-        (*can_delete, Attribute::CanDelete),
-        (*can_write, Attribute::CanWrite),
-        (*can_read, Attribute::CanRead),
-        (*can_list, Attribute::CanList),
-    ];
+    let closed =
+        [(*can_delete, Attribute::Delete), (*can_write, Attribute::Write), (*can_read, Attribute::Read), (*can_list, Attribute::List)];
     let closed = closed.into_iter().filter(|(value, _)| *value == Some(false)).map(|(_, attribute)| attribute).collect();
     OwnLockDocument { mark: mark_document(mark), closed, left: (*left).into() }
 }
@@ -338,10 +337,10 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
     for (number, OwnLockDocument { mark, closed, left }) in own_locks.into_iter().enumerate() {
         let set = |attribute| closed.contains(&attribute).then_some(false);
         let closed = LockChange {
-            can_delete: set(Attribute::CanDelete),
-            can_write: set(Attribute::CanWrite),
-            can_read: set(Attribute::CanRead),
-            can_list: set(Attribute::CanList),
+            can_delete: set(Attribute::Delete),
+            can_write: set(Attribute::Write),
+            can_read: set(Attribute::Read),
+            can_list: set(Attribute::List),
         };
         let mark = mark_from(&format!("{place}.own_locks[{number}]"), mark)?;
         observations.own_locks.push(OwnLock { mark, closed, left: left.into() });
