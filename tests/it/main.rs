@@ -35,5 +35,6 @@ mod support;
 mod teams;
 mod throttling;
 mod transport;
+mod vectors;
 mod warnings;
 mod worlds;
