@@ -40,7 +40,7 @@ complete -c retaind -n "__fish_retaind_needs_command" -f -a "inventory" -d 'Save
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "health" -d 'Ask a running daemon whether it is ready; exit code 0 or 1'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "demo" -d 'Show the daemon, or one run, on an embedded registry'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "emulate" -d 'Serve an in-memory imitation of Azure Container Registry'
-complete -c retaind -n "__fish_retaind_needs_command" -f -a "schema" -d 'Print the JSON Schema of the settings or of the policies, for editors'
+complete -c retaind -n "__fish_retaind_needs_command" -f -a "schema" -d 'Print the JSON Schema of the policies, the settings or the tests, for editors'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "completions" -d 'Print what a shell needs to complete the arguments'
 complete -c retaind -n "__fish_retaind_needs_command" -f -a "manual" -d 'Print the manual page of the program or of one command'
 complete -c retaind -n "__fish_retaind_using_subcommand plan" -l config -d 'The settings file' -r -F

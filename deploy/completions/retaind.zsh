@@ -234,7 +234,7 @@ _retaind_commands() {
 'health:Ask a running daemon whether it is ready; exit code 0 or 1' \
 'demo:Show the daemon, or one run, on an embedded registry' \
 'emulate:Serve an in-memory imitation of Azure Container Registry' \
-'schema:Print the JSON Schema of the settings or of the policies, for editors' \
+'schema:Print the JSON Schema of the policies, the settings or the tests, for editors' \
 'completions:Print what a shell needs to complete the arguments' \
 'manual:Print the manual page of the program or of one command' \
     )

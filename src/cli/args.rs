@@ -55,7 +55,7 @@ pub(super) enum Command {
     Demo(DemoArguments),
     /// Serve an in-memory imitation of Azure Container Registry
     Emulate(Box<EmulateArguments>),
-    /// Print the JSON Schema of the settings or of the policies, for editors
+    /// Print the JSON Schema of the policies, the settings or the tests, for editors
     Schema(SchemaArguments),
     /// Print what a shell needs to complete the arguments
     Completions(CompletionsArguments),

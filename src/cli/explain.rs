@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Configuration;
-use crate::model::{Contents, Digest, Inventory, Listing, RepositoryName, TagName};
+use crate::model::{Contents, Digest, Gap, Inventory, Listing, RepositoryName, TagName};
 use crate::pipeline;
 use crate::pipeline::inventory::{self, Look};
 use crate::pipeline::outlook::{Prospect, goes_from};
@@ -40,6 +40,7 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
         print(&format!("{} stays: no policy names the repository {}\n", arguments.image, image.repository));
         return Ok(End::Done);
     }
+    let mut is_known = false;
     for (place, (acting, registry)) in pairs.into_iter().enumerate() {
         let fresh;
         let inventory: &Inventory = if let Some(saved) = &saved {
@@ -58,7 +59,12 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
         let mut decided = decisions.repositories.iter().zip(&decisions.plan.repositories);
         let decided = decided.find(|(decided, _)| decided.repository.name == image.repository);
         let (decided, planned) = decided.ok_or_else(|| Failure::unusable(format!("the listing has no repository {}", image.repository)))?;
+        // Of a name with a typing error nobody should read that it stays.
+        let is_there =
+            !matches!(&decided.repository.listing, Listing::Incomplete(gaps) if gaps.iter().any(|gap| gap.0 == Gap::NO_REPOSITORY));
+        is_known |= is_there;
         match (&decided.repository.listing, &decided.evaluation, &planned.decision) {
+            _ if !is_there => print(&format!("registry {} has no repository {}\n", registry.name, image.repository)),
             (Listing::Complete(contents), Some(evaluation), _) => {
                 let item = find(contents, &image)?;
                 let manifest = match item {
@@ -83,6 +89,9 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
             }
             (Listing::Complete(_) | Listing::Incomplete(_), _, Decision::Steps(_)) => {}
         }
+    }
+    if !is_known {
+        return Err(Failure::unusable(format!("there is no repository {}; look for a typing error", image.repository)));
     }
     Ok(End::Done)
 }

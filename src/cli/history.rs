@@ -6,10 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Configuration;
-use crate::state::{JournalEntry, JournalFilter, RunOutcome, RunRecord, State};
+use crate::pipeline::report;
+use crate::state::{JournalEntry, JournalFilter, RunCounts, RunOutcome, RunRecord, State};
 
 use super::args::{HistoryArguments, HistoryOutput};
 use super::{End, Failure, print};
+
+/// Explanations are broken so that they fit, indented, on a terminal of 80 columns.
+const WHY_WIDTH: usize = 76;
 
 /// Shows the last runs, or the changes that the arguments narrow down.
 pub(super) fn history(arguments: &HistoryArguments) -> Result<End, Failure> {
@@ -43,16 +47,20 @@ fn runs_as_text(runs: &[RunRecord]) -> String {
         };
         // Writing into a String cannot fail.
         let _ = writeln!(out, "run {id}  {started_at:.0}  {policy} on {registry} ({})  {outcome}", mode.word());
-        let _ = writeln!(
-            out,
-            "    plan {plan_hash}: {} planned, {} deleted, {} untagged, {} relocked, {} skipped, {} failed, {} kept",
-            counts.planned, counts.deleted, counts.untagged, counts.relocked, counts.skipped, counts.failed, counts.kept
-        );
-        if let Some(why) = why {
-            let _ = writeln!(out, "    {why}");
+        let _ = writeln!(out, "    plan {plan_hash}: {}", in_words(counts));
+        for line in why.map(|why| report::fold(why, WHY_WIDTH)).unwrap_or_default() {
+            let _ = writeln!(out, "    {line}");
         }
     }
     out
+}
+
+/// What was planned and kept, and what of the rest there was at all: a line for a terminal.
+fn in_words(counts: &RunCounts) -> String {
+    let RunCounts { planned, deleted, untagged, relocked, skipped, failed, kept } = counts;
+    let done = [(deleted, "deleted"), (untagged, "untagged"), (relocked, "relocked"), (skipped, "skipped"), (failed, "failed")];
+    let done = done.into_iter().filter(|(number, _)| **number != 0).map(|(number, word)| format!("{number} {word}, "));
+    format!("{planned} planned, {}{kept} kept", done.collect::<String>())
 }
 
 fn changes_as_text(changes: &[JournalEntry]) -> String {

@@ -49,7 +49,8 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
         };
         let decisions = pipeline::decide(inventory, &configuration.policies, acting, now);
         let circumstances = Circumstances {
-            paused: configuration.paused,
+            paused: configuration.paused || open::brakes(&configuration.state).are_held_by_a_pause(),
+            changed: pipeline::changed(&state, &configuration.policies, acting, &registry.name)?.filter(|_| saved.is_none()),
             clock_difference,
             journal_is_kept: configuration.state.dir.is_some() || configuration.state.volatile,
             shrunk: decisions.shrunk(),

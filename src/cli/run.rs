@@ -32,7 +32,8 @@ pub(super) async fn once(arguments: &RunArguments, clock: &Clock) -> Result<End,
     let budgets = connect::Budgets::default();
     let mut announced = BTreeSet::new();
     for (acting, registry) in pairs {
-        if brakes.are_pulled() {
+        if brakes.were_pulled() {
+            complain(&format!("stopped by a signal before policy {} on {}", acting.name, registry.name));
             return Ok(end.max(End::Partial));
         }
         let outcome = match connect::sharing_client(registry, clock, &budgets) {
@@ -70,7 +71,7 @@ pub(super) struct Wired<'a> {
 pub(super) async fn one(wired: Wired<'_>, acting: &Policy, accepted: Option<&str>, agreed: Option<&SavedPlan>) -> Result<End, Failure> {
     let Wired { configuration, client, state, clock, brakes } = wired;
     let circumstances = Circumstances {
-        paused: configuration.paused,
+        paused: configuration.paused || brakes.are_held_by_a_pause(),
         journal_is_kept: state.is_durable() || configuration.state.volatile,
         accepted: accepted.map(str::to_owned),
         ..Circumstances::default()

@@ -160,9 +160,14 @@ impl Checker<'_> {
 
     fn object(&mut self, shape: &'static Shape, node: &Node, path: String, anchor: Place) -> Item {
         let Value::Mapping(entries) = &node.value else {
-            let keys = list_or(shape.keys.iter().map(|key| key.name));
             let message = format!("`{}` needs keys and values, found {}", shape.name, scalar::found(node));
-            self.report(node.place, &path, Complaint::new(message).hint(format!("its keys are {keys}").replace(" or ", " and ")));
+            // An example says more than nineteen keys.
+            let example = self.root.tree().iter().find_map(|other| other.key(shape.name)).map(|key| key.example);
+            let hint = match example.filter(|example| example.starts_with('{')) {
+                Some(example) => format!("write it such as `{}: {example}`", shape.name),
+                None => format!("its keys are {}", list_or(shape.keys.iter().map(|key| key.name))).replace(" or ", " and "),
+            };
+            self.report(node.place, &path, Complaint::new(message).hint(hint));
             return Item { place: node.place, path, content: Content::Bad };
         };
         let mut fields: Vec<(&'static str, Item)> = Vec::new();

@@ -26,9 +26,9 @@ const RULES: &str = "
   filters alone, every ordinary tag and every untagged image. Filters and conditions of one `delete` are ANDed, conditions of one `keep` are
   ORed, rules are ORed, and keep wins.
 - **Unknown means keep.** Whether a manifest fits a filter is sometimes not to be said: the registry tells no media type, no size, no platform,
-  never a variant; an index runs on several platforms of which only some are named, or one of its children is missing. A `delete` then leaves
-  the item alone, a `keep` keeps it, whatever its conditions; both say so in the reasons. What a `keep` keeps for that reason uses no slot of
-  any count.
+  never a variant; an index runs on several platforms of which only some are named, or one of its children is missing or an index itself.
+  A `delete` then leaves the item alone, a `keep` keeps it, whatever its conditions; both say so in the reasons. What a `keep` keeps for that
+  reason uses no slot of any count.
 - **Counts** (`last`, `except_last`, `daily` …) are over everything that the rule chooses in the repository, before any age is looked at. Images
   are counted, not names: an image counts once, by its newest tag that the rule chooses. What is locked, of unknown time or kept by a rule
   without conditions uses no slot, and rules do not influence each other's counts otherwise.

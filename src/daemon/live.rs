@@ -211,7 +211,7 @@ impl Live {
             state: self.state.clone(),
             clock: self.clock.clone(),
             circumstances: Circumstances {
-                paused: self.configuration.paused || brakes.are_pulled(),
+                paused: self.configuration.paused || brakes.are_held_by_a_pause(),
                 suspended: self.problem.clone(),
                 journal_is_kept: self.state.is_durable() || self.configuration.state.volatile,
                 ..Circumstances::default()
@@ -232,7 +232,7 @@ impl Live {
     }
 
     fn is_paused(&self) -> bool {
-        self.configuration.paused || self.brakes().are_pulled()
+        self.configuration.paused || self.brakes().are_held_by_a_pause()
     }
 
     /// Notes how a run ended.
@@ -259,7 +259,8 @@ impl Live {
                 self.take_up(Some(&before));
             }
             Reloaded::Restored => {
-                info!("the files are valid again: deleting goes on");
+                let paused = if self.is_paused() { "deleting is still paused" } else { "deleting goes on" };
+                info!("the files are valid again; {paused}");
                 self.take_up(Some(&Arc::clone(&self.configuration)));
             }
             Reloaded::Unchanged => match &self.problem {

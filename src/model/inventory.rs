@@ -44,6 +44,11 @@ pub enum Listing {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gap(pub String);
 
+impl Gap {
+    /// What a repository that the registry does not have is missing: everything.
+    pub const NO_REPOSITORY: &str = "there is no such repository in the registry";
+}
+
 /// Everything in a repository. Made by [`Contents::new`], which orders it and joins tags to manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {

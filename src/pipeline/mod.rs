@@ -127,7 +127,7 @@ async fn run_once(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Re
         agreed.restrict(Arc::make_mut(&mut decision.plan));
     }
     let policies_now = acting.fingerprint(policies, client.registry());
-    let remembered = remembered(run, policies_now, &decision.plan, now)?;
+    let remembered = remembered(run, &decision.plan, now)?;
     let findings = decision.findings(now);
     let circumstances = Circumstances {
         clock_difference: client.clock_offset(),
@@ -251,6 +251,15 @@ impl<'a> Decisions<'a> {
     }
 }
 
+/// What the policy says about changed policies, if they are not those with which it may apply.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn changed(state: &State, policies: &[Policy], acting: &Policy, registry: &RegistryName) -> Result<Option<Changes>, StateError> {
+    let is_changed = state.knows(registry)? && state.in_force(&acting.name, registry)? != Some(acting.fingerprint(policies, registry));
+    Ok(is_changed.then_some(acting.limits.changes))
+}
+
 /// What earlier runs and approvals have to say to the guard.
 struct Remembered {
     changed: Option<Changes>,
@@ -258,17 +267,15 @@ struct Remembered {
     removed_last_hour: u32,
 }
 
-fn remembered(run: &Run<'_>, policies_now: Digest, plan: &Plan, now: Timestamp) -> Result<Remembered, StateError> {
+fn remembered(run: &Run<'_>, plan: &Plan, now: Timestamp) -> Result<Remembered, StateError> {
     let Run { policies, acting, state, agreed, .. } = run;
     let of_registry = policies.iter().filter(|policy| policy.registries.contains(&plan.registry));
     let loaded: Vec<_> = of_registry.map(|policy| (&*policy.name, policy.fingerprint(policies, &plan.registry))).collect();
     state.begin_with(&plan.registry, &loaded)?;
-    let in_force = state.in_force(&acting.name, &plan.registry)?;
-    // Whoever hands over a plan has seen what these policies do.
-    let is_changed = in_force != Some(policies_now) && agreed.is_none();
     let hash = plan.hash().to_string();
     Ok(Remembered {
-        changed: is_changed.then_some(acting.limits.changes),
+        // Whoever hands over a plan has seen what these policies do.
+        changed: changed(state, policies, acting, &plan.registry)?.filter(|_| agreed.is_none()),
         approved: state.is_approved(&hash, now - PLAN_AGE_MAX)?.then_some(hash),
         removed_last_hour: state.deletes_since(&plan.registry, now - HOUR)?,
     })

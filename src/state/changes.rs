@@ -32,13 +32,19 @@ impl State {
     /// See [`StateError`].
     pub fn begin_with(&self, registry: &RegistryName, policies: &[(&str, Digest)]) -> Result<(), StateError> {
         self.write("noting the first policies", |transaction| {
-            let mut known = transaction
-                .prepare("SELECT EXISTS (SELECT 1 FROM in_force WHERE registry = ?1) OR EXISTS (SELECT 1 FROM run WHERE registry = ?1)")?;
-            if known.query_row([registry.as_str()], |row| row.get(0))? {
+            if knows(transaction, registry)? {
                 return Ok(());
             }
             policies.iter().try_for_each(|(policy, policies)| put_in_force(transaction, policy, registry, *policies))
         })
+    }
+
+    /// Whether anything was ever run on this registry.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn knows(&self, registry: &RegistryName) -> Result<bool, StateError> {
+        self.read("looking up a registry", |transaction| knows(transaction, registry))
     }
 
     /// With which policies this policy may apply. None: with none yet.
@@ -64,7 +70,7 @@ impl State {
     }
 
     /// Takes up what [`leave_approval`] left: the policies that made these plans may apply from now on, and the listings that these
-    /// plans rest on are believed.
+    /// plans rest on are believed, unless there are newer ones.
     ///
     /// # Errors
     /// See [`StateError`]; what could not be taken up is left where it is.
@@ -84,17 +90,24 @@ impl State {
                 .prepare("INSERT OR REPLACE INTO approval (plan_hash, at) VALUES (?1, ?2)")?
                 .execute((plan_hash, at.as_microsecond()))?;
             let mut statement = transaction.prepare(
-                "SELECT policy, registry, policies FROM run WHERE id IN
+                "SELECT policy, registry, policies, started_at FROM run WHERE id IN
                      (SELECT max(id) FROM run WHERE plan_hash = ?1 AND policies IS NOT NULL GROUP BY policy, registry)",
             )?;
             let rows = statement.query_map([plan_hash], |row| {
-                Ok((row.get::<_, String>(0)?, name_at(row, 1, RegistryName::parse)?, Digest::from_bytes(row.get(2)?)))
+                Ok((
+                    row.get::<_, String>(0)?,
+                    name_at(row, 1, RegistryName::parse)?,
+                    Digest::from_bytes(row.get(2)?),
+                    row.get::<_, i64>(3)?,
+                ))
             })?;
             let mut runs = Vec::new();
             for row in rows {
-                let (policy, registry, policies) = row?;
+                let (policy, registry, policies, started_at) = row?;
                 put_in_force(transaction, &policy, &registry, policies)?;
-                transaction.prepare("UPDATE repository SET believed = seen WHERE registry = ?1")?.execute([registry.as_str()])?;
+                transaction
+                    .prepare("UPDATE repository SET believed = seen WHERE registry = ?1 AND seen_at = ?2")?
+                    .execute((registry.as_str(), started_at))?;
                 runs.push((policy, registry));
             }
             Ok(runs)
@@ -125,6 +138,12 @@ pub fn leave_approval(directory: &Path, plan_hash: &str) -> Result<(), StateErro
     options.write(true).create(true).truncate(true).mode(FILE_MODE);
     let left = fs::create_dir_all(&folder).and_then(|()| options.open(&path));
     left.map(drop).map_err(|source| StateError::Directory { path, source })
+}
+
+fn knows(transaction: &Transaction<'_>, registry: &RegistryName) -> rusqlite::Result<bool> {
+    let mut known = transaction
+        .prepare("SELECT EXISTS (SELECT 1 FROM in_force WHERE registry = ?1) OR EXISTS (SELECT 1 FROM run WHERE registry = ?1)")?;
+    known.query_row([registry.as_str()], |row| row.get(0))
 }
 
 pub(super) fn put_in_force(transaction: &Transaction<'_>, policy: &str, registry: &RegistryName, policies: Digest) -> rusqlite::Result<()> {

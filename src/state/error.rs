@@ -10,6 +10,12 @@ use super::IntentId;
 /// Why the state could not be opened, read or written. Whatever it is: without a journal nothing is deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
+    /// There is nothing to read yet.
+    #[error("there is no state in {directory} yet: nothing was run with it; if something was, state.dir in the settings is another one")]
+    Absent {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The directory or one of its files could not be made or opened.
     #[error("cannot use {path} for state: make the directory writable for this user, or set state.dir to another one")]
     Directory {

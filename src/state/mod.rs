@@ -12,6 +12,7 @@ mod run;
 mod schema;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,7 +116,13 @@ impl State {
     /// As [`Self::open`], except that an owner is no hindrance; and a directory that no retaind of this version has opened before.
     pub fn open_to_read(directory: &Path) -> Result<Self, StateError> {
         let file = directory.join(FILE_NAME);
-        File::open(&file).map_err(|source| StateError::Directory { path: file.clone(), source })?;
+        File::open(&file).map_err(|source| {
+            if source.kind() == ErrorKind::NotFound {
+                StateError::Absent { directory: directory.to_owned() }
+            } else {
+                StateError::Directory { path: file.clone(), source }
+            }
+        })?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let failed = |source| StateError::from_sqlite(&file, "opening it to read", source);
         let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;

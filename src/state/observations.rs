@@ -65,7 +65,7 @@ impl State {
         self.write("noting a complete listing", |transaction| {
             let repository = number_repository(transaction, registry, repository)?;
             let mut statement = transaction
-                .prepare("UPDATE repository SET since = min(coalesce(since, ?2), ?2), seen = ?3 WHERE id = ?1 RETURNING since, believed")?;
+                .prepare("UPDATE repository SET since = min(coalesce(since, ?2), ?2), seen = ?3, seen_at = ?2 WHERE id = ?1 RETURNING since, believed")?;
             let row = (repository, at.as_microsecond(), manifests);
             let (since, believed) = statement.query_row(row, |row| Ok((time_at(row, 0)?, row.get::<_, Option<u32>>(1)?)))?;
             let shrunk_from = believed.filter(|believed| is_shrunk(*believed, manifests));

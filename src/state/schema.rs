@@ -126,9 +126,10 @@ pub(super) const STEPS: &[&str] = &[
         at        INTEGER NOT NULL
     ) WITHOUT ROWID;
 
-    -- How many manifests the last listing had that was believed, less what was deleted since; and the last one of all.
+    -- How many manifests the last listing had that was believed, less what was deleted since; the last one of all, and when that was.
     ALTER TABLE repository ADD COLUMN believed INTEGER;
     ALTER TABLE repository ADD COLUMN seen INTEGER;
+    ALTER TABLE repository ADD COLUMN seen_at INTEGER;
 ",
     "
     -- What a manifest's document says for selectors, and what a config blob does; read when a policy asks, true for ever. The

@@ -35,18 +35,19 @@ const RULES: &str = r#"
     rules: [{ name: pull-requests, delete: { tags: { glob: ["pr-*"] }, older_than: 14d } }]
 "#;
 
-fn policy(mode: &str, more: &str) -> String {
+/// A policy file with one policy on pull requests.
+pub(crate) fn policy(mode: &str, more: &str) -> String {
     format!("version: 1\npolicies:\n  - name: ci\n    mode: {mode}\n{}{more}", RULES.trim_start_matches('\n'))
 }
 
 /// A folder with settings and policies, and perhaps a registry that is served as long as the value lives.
-struct Site {
-    folder: Folder,
-    emulator: Emulator,
+pub(crate) struct Site {
+    pub(crate) folder: Folder,
+    pub(crate) emulator: Emulator,
 }
 
 impl Site {
-    async fn new(policies: &str) -> Self {
+    pub(crate) async fn new(policies: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let site = Self::at(&format!("http://127.0.0.1:{port}"), policies);
@@ -82,11 +83,11 @@ impl Site {
         command
     }
 
-    async fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Said {
         finish(self.command(arguments)).await
     }
 
-    fn left(&self) -> String {
+    pub(crate) fn left(&self) -> String {
         self.emulator.render()
     }
 
@@ -100,10 +101,10 @@ impl Site {
 
 /// What a command left behind.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    error: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) error: String,
 }
 
 async fn finish(mut command: Command) -> Said {
@@ -115,14 +116,14 @@ async fn finish(mut command: Command) -> Said {
 
 impl Said {
     /// The one line of complaint of a command that could not do its work.
-    fn complaint(&self, code: i32) -> &str {
+    pub(crate) fn complaint(&self, code: i32) -> &str {
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{self:?}");
         let line = self.error.strip_prefix("retaind: ").unwrap_or_else(|| panic!("{self:?}"));
         assert_eq!(line.trim_end().lines().count(), 1, "{self:?}");
         line.trim_end()
     }
 
-    fn done(self) -> String {
+    pub(crate) fn done(self) -> String {
         assert_eq!((self.code, self.error.as_str()), (Some(0), ""), "{self:?}");
         self.out
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use jiff::SignedDuration;
-use retaind::model::{Condemned, Digest, Locks, Manifest, Mark, MediaType, References, Tag, TagName};
+use retaind::model::{Condemned, Digest, Locks, Manifest, MediaType, References, Tag, TagName};
 use retaind::pipeline::evaluate::{Evaluation, evaluate};
 use retaind::pipeline::plan::{Steps, audit, steps};
 use retaind::policy::{Action, Images, KeepWhen, Rule};
@@ -187,28 +187,11 @@ fn a_kept_index_over_some_never_adds_a_loss() {
     });
 }
 
-/// Marks of the acting policy's rules on some of the items, from any time.
-fn marked(world: &mut World, rng: &mut Rng) {
-    let (policy, now) = (world.acting().clone(), world.now);
-    for rule in &policy.rules {
-        let manifests = world.manifests.iter().map(|manifest| (manifest.digest, None));
-        let tags = world.tags.iter().map(|tag| (tag.digest, Some(tag.name.clone())));
-        for (digest, tag) in manifests.chain(tags) {
-            if rng.bool() {
-                continue;
-            }
-            let since = now - SignedDuration::from_hours(rng.i64(-1..2_000));
-            world.condemned.push(Condemned { mark: Mark { policy: policy.name.clone(), rule: rule.name.clone(), digest, tag }, since });
-        }
-    }
-    world.condemned.sort_unstable();
-}
-
 #[test]
 fn a_waiting_time_never_adds_a_loss() {
     for_many_worlds_in(Language::Whole, |world, mut rng| {
         let mut waiting = world.clone();
-        marked(&mut waiting, &mut rng);
+        waiting.mark(&mut rng);
         let acting = waiting.acting;
         for rule in &mut waiting.policies[acting].rules {
             if let Action::Delete(delete) = &mut rule.action {

@@ -141,8 +141,9 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
+/// What plays commands on a stage, and names digests as the drawing does.
 #[derive(Default)]
-struct Player {
+pub(crate) struct Player {
     stage: Option<Stage>,
     policies: String,
     /// The drawn names, by the first digits of their digests.
@@ -161,15 +162,11 @@ impl Player {
                     played.push_str(&format!("registry:\n{}\n", body.join("\n")));
                 }
                 Part::Policies(body) => {
-                    self.policies = body.join("\n");
-                    if let Some(stage) = &mut self.stage {
-                        stage.policies = policies(&self.policies);
-                    }
+                    self.edit(&body.join("\n"));
                     played.push_str(&format!("policies:\n{}\n", body.join("\n")));
                 }
                 Part::Command(command) => {
                     let printed = self.command(command).await;
-                    let printed = self.with_names(&printed);
                     played.push_str(&format!("> {command}\n"));
                     for line in printed.trim_end().lines() {
                         played.push_str(format!("    {line}").trim_end());
@@ -184,8 +181,16 @@ impl Player {
         played
     }
 
+    /// Puts these policies in the place of what is there.
+    pub(crate) fn edit(&mut self, text: &str) {
+        text.clone_into(&mut self.policies);
+        if let Some(stage) = &mut self.stage {
+            stage.policies = policies(text);
+        }
+    }
+
     /// The first drawing comes before the policies, so that a script begins with what is there.
-    fn draw(&mut self, drawing: &str) {
+    pub(crate) fn draw(&mut self, drawing: &str) {
         let drawing = &with_digits(drawing);
         let stage = match self.stage.take() {
             None => {
@@ -225,7 +230,8 @@ impl Player {
         all.filter(|name| policy.is_empty() || *name == policy).collect()
     }
 
-    async fn command(&mut self, command: &str) -> String {
+    /// What a command prints.
+    pub(crate) async fn command(&mut self, command: &str) -> String {
         let writes = self.stage().writes();
         let (verb, rest) = command.split_at(command.find([' ', ',']).unwrap_or(command.len()));
         let rest = rest.trim_start_matches([',', ' ']);
@@ -261,7 +267,7 @@ impl Player {
         if looks_only {
             assert_eq!(self.stage().writes(), writes, "{command} changed something");
         }
-        printed
+        self.with_names(&printed)
     }
 
     async fn plan(&mut self, rest: &str) -> String {

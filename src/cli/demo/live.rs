@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::daemon::{self, Daemon, Orders};
-use crate::emulator::{Emulator, Options};
+use crate::emulator::{Credential, Emulator, Options, Permissions};
 use crate::state::State;
 
 use super::super::{End, Failure, connect, print, signals};
@@ -27,6 +27,9 @@ const SPEED: i32 = 60;
 const BUILD_EVERY: Duration = Duration::from_secs(4);
 /// How old a build is made: an hour younger than the policy lets it become, so that it goes after a minute.
 const BUILD_AGE: &str = "335h";
+/// Who cleans. The registry ends with this process, so there is nothing to protect.
+const USER: &str = "retaind";
+const PASSWORD: &str = "demo";
 /// The schedule of the demo's policies.
 const SCHEDULE: &str = "*/10 * * * *";
 
@@ -35,7 +38,7 @@ pub(super) async fn live(clock: &Clock) -> Result<End, Failure> {
     let failed = |error: io::Error| Failure::partial(format!("the demo cannot start: {error}"));
     let clock = fast(clock);
     let told = clock.clone();
-    let options = Options { anonymous_pull: true, require_auth: false, ..Options::default() };
+    let options = Options { credentials: vec![credential()], ..Options::default() };
     let emulator = Emulator::new(options, Arc::new(move || told.now()));
     emulator.seed(ESTATE).map_err(|error| Failure::partial(error.to_string()))?;
     let registry = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
@@ -43,6 +46,7 @@ pub(super) async fn live(clock: &Clock) -> Result<End, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let folder = Folder::new().map_err(failed)?;
+    folder.write("password", PASSWORD).map_err(failed)?;
     let config = folder.write("retaind.yaml", &settings(&endpoint.to_string())).map_err(failed)?;
     let policies = folder.write("policies.yaml", &scheduled(POLICIES)).map_err(failed)?;
 
@@ -96,9 +100,16 @@ async fn push_builds(emulator: Emulator) {
     }
 }
 
+/// The rights that a clean-up needs, and no others: what the daemon says of them at its start is what a good set-up looks like.
+fn credential() -> Credential {
+    let permissions =
+        Permissions { catalog: true, pull: true, delete: true, metadata_read: true, metadata_write: true, ..Permissions::NONE };
+    Credential { user: USER.to_owned(), password: PASSWORD.to_owned(), permissions, repositories: None }
+}
+
 fn settings(endpoint: &str) -> String {
     format!(
-        "version: 1\nregistries:\n  - name: demo\n    endpoint: http://{endpoint}\n    auth: {{ kind: anonymous }}\npolicies: policies.yaml\nstate: {{ dir: state }}\n"
+        "version: 1\nregistries:\n  - name: demo\n    endpoint: http://{endpoint}\n    auth: {{ kind: basic, username: {USER}, password_file: password }}\npolicies: policies.yaml\nstate: {{ dir: state }}\n"
     )
 }
 

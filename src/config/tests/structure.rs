@@ -270,20 +270,15 @@ fn actions_choose_exactly_one_thing_and_say_when() {
             18 |       - { name: l, keep: }
                |                        ^
                = at policies[0].rules[11].keep
-               = hint: its keys are `tags`, `untagged`, `orphaned`, `media_type`,
-                       `platform`, `larger_than`, `artifact_type`, `annotation`, `label`,
-                       `end_of_life`, `last`, `per`, `order_by`, `newer_than`, `daily`,
-                       `weekly`, `monthly`, `yearly` and `all_tags`
+               = hint: write it such as `keep: { tags: { glob: ["golden-*"] } }`
 
             ci.yaml:19:28: error: `delete` needs keys and values, found the text `30d`
                |
             19 |       - { name: m, delete: 30d }
                |                            ^^^
                = at policies[0].rules[12].delete
-               = hint: its keys are `tags`, `untagged`, `orphaned`, `media_type`,
-                       `platform`, `larger_than`, `artifact_type`, `annotation`, `label`,
-                       `end_of_life`, `older_than`, `newer_than`, `except_last`, `per`,
-                       `order_by`, `condemned_for` and `adopt_backlog`
+               = hint: write it such as `delete: { tags: { glob: ["pr-*"] }, older_than: 14d
+                       }`
 
             13 problems in 1 file
         "#]],

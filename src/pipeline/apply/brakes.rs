@@ -49,9 +49,19 @@ impl Brakes {
         self.0.changes.wait().await;
     }
 
-    /// Whether they are pulled.
-    pub fn are_pulled(&self) -> bool {
-        self.0.pulled.load(Ordering::Acquire) || self.0.pause_file.as_deref().is_some_and(is_there)
+    /// Whether nothing may be begun: they were pulled, or deleting is paused.
+    pub fn are_on(&self) -> bool {
+        self.were_pulled() || self.are_held_by_a_pause()
+    }
+
+    /// Whether they were pulled: whoever did so wants this to end.
+    pub fn were_pulled(&self) -> bool {
+        self.0.pulled.load(Ordering::Acquire)
+    }
+
+    /// Whether deleting is paused; planning goes on.
+    pub fn are_held_by_a_pause(&self) -> bool {
+        self.0.pause_file.as_deref().is_some_and(is_there)
     }
 }
 

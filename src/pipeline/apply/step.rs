@@ -88,7 +88,7 @@ impl<'a> Worker<'a> {
     }
 
     fn must_not_begin(&self) -> bool {
-        if self.application.brakes.are_pulled() {
+        if self.application.brakes.are_on() {
             self.stop(Stopped::Asked);
         }
         self.progress().stopped.is_some()

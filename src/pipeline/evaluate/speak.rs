@@ -38,7 +38,9 @@ impl Spoken {
             }
         }
         if keep.all_tags {
-            let named: Vec<u32> = kept.tags.iter().map(|tag| view.contents.owner_of(tag)).collect();
+            // A tag of unknown time stays anyway, and may be the newest of all: nobody can say that the rule does not keep it.
+            let unknown = speaker.matches.tags.iter().filter(|tag| !matches!(view.tag_moment(*tag), Moment::At(_)));
+            let named: Vec<u32> = kept.tags.iter().chain(unknown).map(|tag| view.contents.owner_of(tag)).collect();
             for tag in named.into_iter().flat_map(|manifest| view.ordinary_tags(manifest)) {
                 kept.insert(Item::Tag(tag));
             }

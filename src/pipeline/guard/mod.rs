@@ -103,6 +103,8 @@ pub enum Refusal {
         planned: u32,
         /// How many of them go now.
         now: u32,
+        /// What was removed from the registry in the last hour.
+        removed_last_hour: u32,
     },
     /// The run removes a larger share of all images than it may.
     TooLargeAShare(Share),
@@ -159,12 +161,14 @@ pub fn judge(plan: &Arc<Plan>, limits: &Limits, circumstances: &Circumstances) -
     let accepted = circumstances.accepted.as_deref().is_some_and(|text| hash.is(text));
     let mut plan = without_findings(Arc::clone(plan), &circumstances.findings, &mut refusals);
     if !accepted {
+        let removed_last_hour = circumstances.removed_last_hour;
         plan = without_shrunk(plan, &circumstances.shrunk, &mut refusals);
         if let Some(changes) = circumstances.changed.filter(|changes| *changes != Changes::Immediately && !plan.is_empty()) {
+            // Whoever approves this plan lifts its limits, too, and must have seen them.
             refusals.push(Refusal::PoliciesChanged(changes));
+            within_limits(plan, limits, removed_last_hour, &mut refusals);
             return Judgement { approved: None, refusals };
         }
-        let removed_last_hour = circumstances.removed_last_hour;
         plan = match limits.on_limit {
             OnLimit::Refuse => match within_limits(plan, limits, removed_last_hour, &mut refusals) {
                 Some(plan) => plan,
@@ -267,10 +271,14 @@ impl fmt::Display for Refusal {
                     ", max_deletes allows {allowed}; accept this plan by its hash, raise the limit, or drain with on_limit: oldest_first"
                 )
             }
-            Self::Drained { planned, now } => write!(
-                formatter,
-                "the run would remove {planned} manifests and tags, over its limits; {now} of them go now, the oldest images first, the rest in later runs"
-            ),
+            Self::Drained { planned, now, removed_last_hour } => {
+                write!(formatter, "the run would remove {planned} manifests and tags, over its limits")?;
+                if *removed_last_hour != 0 {
+                    write!(formatter, ", and {removed_last_hour} went in the last hour, which counts")?;
+                }
+                let go = if *now == 1 { "goes" } else { "go" };
+                write!(formatter, "; {now} of them {go} now, the oldest images first, the rest in later runs")
+            }
             Self::TooLargeAShare(share) => write!(formatter, "the run would delete {share}"),
             Self::RepositoryShare(name, share) => write!(formatter, "{name} would lose {share}; nothing is done in it"),
             Self::RepositoryShrunk(name, Shrunk { expected, found }) => write!(
@@ -278,10 +286,10 @@ impl fmt::Display for Refusal {
                 "{name} has {found} manifests where {expected} should be, by the last listing and what was deleted since; nothing is done in it until this plan is approved by its hash"
             ),
             Self::PoliciesChanged(Changes::Approve) => formatter.write_str(
-                "the policies changed, so this run only reports, and so does every one until this plan is approved by its hash",
+                "the policies changed, so this run only reports, and so does every one until a plan of theirs is approved by its hash, which lifts all that is said here",
             ),
             Self::PoliciesChanged(Changes::NextRun | Changes::Immediately) => formatter.write_str(
-                "the policies changed since the last run, so this run only reports; the next one applies, or this plan at once if it is approved by its hash",
+                "the policies changed since the last run, so this run only reports; the next one applies within its limits, or this plan at once if it is approved by its hash, which lifts all that is said here",
             ),
             Self::Audit(name, finding) => write!(
                 formatter,

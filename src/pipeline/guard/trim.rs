@@ -66,7 +66,7 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
     }
     let left: u32 = plan.steps().map(|(_, steps)| steps.removals()).sum();
     if left < planned {
-        refusals.push(Refusal::Drained { planned, now: left });
+        refusals.push(Refusal::Drained { planned, now: left, removed_last_hour });
     }
     plan
 }

@@ -72,7 +72,7 @@ async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, Inventor
     let properties = match look.client.get_repository(name).await {
         Ok(properties) => properties,
         Err(error) if error.failure == Failure::NotFound => {
-            return Ok(incomplete(Locks::UNKNOWN, vec![Gap("there is no such repository in the registry".to_owned())]));
+            return Ok(incomplete(Locks::UNKNOWN, vec![Gap(Gap::NO_REPOSITORY.to_owned())]));
         }
         Err(error) => return one_repository(error).map(|gap| incomplete(Locks::UNKNOWN, vec![gap])),
     };

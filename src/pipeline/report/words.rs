@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Contents, Digest, Level, LockChange, Mark, Observations, Tag};
-use crate::policy::{Action, Age, Filter, KeepWhen, Period, Policy};
+use crate::policy::{Action, Age, Filter, Grouping, KeepWhen, OrderBy, Period, Policy};
 
 use super::super::evaluate::{Evaluation, Reason, RuleRef, untagged_since};
 
@@ -94,8 +94,9 @@ impl Context<'_> {
             Action::Lock(_) | Action::Unlock(_) => None,
         };
         let images = count.map_or(0, |count| count.images.get());
-        let per = count.is_some_and(|count| count.per != crate::policy::Grouping::All);
-        format!("the newest {images}{}", if per { " of its group" } else { "" })
+        let per = count.is_some_and(|count| count.per != Grouping::All);
+        let first = if count.is_some_and(|count| count.order_by == OrderBy::Version) { "highest" } else { "newest" };
+        format!("the {first} {images}{}", if per { " of its group" } else { "" })
     }
 
     fn threshold(&self, rule: RuleRef) -> String {

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use retaind::model::{
-    Condemned, Contents, Digest, Facts, Locks, Manifest, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
+    Condemned, Contents, Digest, Facts, Locks, Manifest, Mark, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
 };
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
@@ -61,7 +61,7 @@ static PLATFORMS: LazyLock<[Option<Arc<Platform>>; 6]> = LazyLock::new(|| {
 pub(crate) struct World {
     pub(crate) repository_locks: Locks,
     pub(crate) observed_since: Option<Timestamp>,
-    /// What rules with a waiting time condemned before; laws add such rules, no world is drawn with one.
+    /// What rules with a waiting time condemned before; such rules are added by those who ask, no world is drawn with one.
     pub(crate) condemned: Vec<Condemned>,
     pub(crate) own_locks: Vec<OwnLock>,
     pub(crate) manifests: Vec<Manifest>,
@@ -108,6 +108,23 @@ impl World {
             &Question { repository_locks, observations, contents, policies: &policies, acting, now },
             &Audit { repository_locks, observations, contents, policies: &policies, acting, now },
         )
+    }
+
+    /// Leaves marks of the acting policy's rules on some of the items, from any time.
+    pub(crate) fn mark(&mut self, rng: &mut Rng) {
+        let (policy, now) = (self.acting().clone(), self.now);
+        for rule in &policy.rules {
+            let manifests = self.manifests.iter().map(|manifest| (manifest.digest, None));
+            let tags = self.tags.iter().map(|tag| (tag.digest, Some(tag.name.clone())));
+            for (digest, tag) in manifests.chain(tags) {
+                if rng.bool() {
+                    continue;
+                }
+                let since = now - SignedDuration::from_hours(rng.i64(-1..2_000));
+                self.condemned.push(Condemned { mark: Mark { policy: policy.name.clone(), rule: rule.name.clone(), digest, tag }, since });
+            }
+        }
+        self.condemned.sort_unstable();
     }
 
     /// The tags of a manifest.
