@@ -67,7 +67,11 @@ fn rank_of_image(view: &View<'_>, manifest: u32) -> Option<Entry> {
     };
     let tags = view.ordinary_tags(manifest).filter_map(|tag| entry(Some(tag), view.tag_moment(tag)));
     let newest = tags.min_by(|left, right| compare(view, OrderBy::Time, left, right));
-    newest.or_else(|| entry(None, view.manifest_moment(manifest)))
+    let own = view.manifest_moment(manifest);
+    // An orphan with companion tags is as new as its newest push.
+    let is_companion = view.ordinary_tags(manifest).next().is_none();
+    let pushes = view.contents.tags_of(manifest).filter(|_| is_companion).map(|tag| view.tag_moment(tag));
+    newest.or_else(|| entry(None, pushes.fold(own, Moment::newer)))
 }
 
 /// An image counts once in each group that it belongs to, by its best matching tag there; where it is among the first, all its

@@ -239,10 +239,8 @@ impl Drawn {
 /// The tag pattern of a rule on these tags; None: it is no valid one.
 pub(super) fn tag_pattern(tags: &Value) -> Option<TagPattern> {
     let policies = Drawn::new(Vec::new(), vec![json!({"keep": {"tags": tags}})]).read().ok()?;
-    match policies[0].rules[0].action.selector().about.clone() {
-        retaind::policy::About::Tags(pattern) => Some(pattern),
-        other => panic!("tags were asked for: {other:?}"),
-    }
+    let retaind::policy::About::Tags(pattern) = policies[0].rules[0].action.selector().about.clone() else { panic!("tags were asked for") };
+    Some(pattern)
 }
 
 /// Whether a policy with this rule is read without complaint.
