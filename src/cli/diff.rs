@@ -23,11 +23,13 @@ pub(super) struct Edit<'a> {
     pub(super) saved: Option<Inventory>,
     pub(super) state: State,
     pub(super) clock: Clock,
+    /// The clock of the clients, whatever day is asked for.
+    pub(super) today: Clock,
 }
 
 /// Compares the policies of the settings with older ones on every registry of the selection.
 pub(super) async fn diff(edit: &Edit<'_>, pairs: impl Iterator<Item = (&Policy, &Registry)>) -> Result<End, Failure> {
-    let Edit { configuration, old, arguments, saved, state, clock } = edit;
+    let Edit { configuration, old, arguments, saved, state, clock, today } = edit;
     let old = load_policies(old, configuration)?;
     let is_selected = |policy: &&Policy| arguments.selection.policy.as_ref().is_none_or(|wanted| *policy.name == **wanted);
     let registries: BTreeSet<&str> = pairs.map(|(_, registry)| registry.name.as_str()).collect();
@@ -42,7 +44,7 @@ pub(super) async fn diff(edit: &Edit<'_>, pairs: impl Iterator<Item = (&Policy, 
         let inventory: &Inventory = if let Some(saved) = saved {
             saved
         } else {
-            let client = connect::client(registry, clock)?;
+            let client = connect::client(registry, today)?;
             let mut names: BTreeSet<RepositoryName> = BTreeSet::new();
             for policy in old_acting.iter().chain(&new_acting) {
                 names.extend(pipeline::names(&client, policy).await?);

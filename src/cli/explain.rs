@@ -28,6 +28,8 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
     let image = parse(&arguments.image)?;
     let configuration = Configuration::load(&arguments.selection.config)?;
     let at = arguments.source.at.map(|at| at.seen_from(clock.now()));
+    // Tokens and the registry's clock are of today, whatever day is asked for.
+    let today = clock;
     let clock = open::clock_at(clock, at);
     let now = clock.now();
     let mut pairs = open::selected(&configuration, &arguments.selection)?;
@@ -46,7 +48,7 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
         let inventory: &Inventory = if let Some(saved) = &saved {
             saved
         } else {
-            let client = connect::client(registry, &clock)?;
+            let client = connect::client(registry, today)?;
             let state = open::state_to_plan(&configuration.state, at)?;
             let wanted = pipeline::wanted(&configuration.policies, client.registry(), [image.repository.clone()]);
             fresh = inventory::take(&Look { client, state, now }, &wanted).await?;

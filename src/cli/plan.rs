@@ -17,6 +17,8 @@ use super::{End, Failure, connect, diff, open, print};
 pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End, Failure> {
     let configuration = Configuration::load(&arguments.selection.config)?;
     let at = arguments.source.at.map(|at| at.seen_from(clock.now()));
+    // Tokens and the registry's clock are of today, whatever day is asked for.
+    let today = clock;
     let clock = open::clock_at(clock, at);
     let saved = arguments.source.inventory.as_deref().map(open::inventory).transpose()?;
     let mut pairs = open::selected(&configuration, &arguments.selection)?;
@@ -32,7 +34,8 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
     let state = if saved.is_some() { State::in_memory()? } else { open::state_to_plan(&configuration.state, at)? };
     if let Some(old) = &arguments.diff {
         let pairs = pairs.into_iter();
-        return diff::diff(&diff::Edit { configuration: &configuration, old, arguments, saved, state, clock }, pairs).await;
+        return diff::diff(&diff::Edit { configuration: &configuration, old, arguments, saved, state, clock, today: today.clone() }, pairs)
+            .await;
     }
     let mut end = End::Done;
     for (place, (acting, registry)) in pairs.into_iter().enumerate() {
@@ -41,7 +44,7 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
         let (inventory, clock_difference) = if let Some(saved) = &saved {
             (saved, None)
         } else {
-            let client = connect::client(registry, &clock)?;
+            let client = connect::client(registry, today)?;
             let names = pipeline::names(&client, acting).await?;
             let wanted = pipeline::wanted(&configuration.policies, client.registry(), names);
             fresh = inventory::take(&Look { client: client.clone(), state: state.clone(), now }, &wanted).await?;

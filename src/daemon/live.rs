@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -47,6 +47,8 @@ pub(super) struct Live {
     clients: BTreeMap<RegistryName, (Client, Statistics)>,
     running: Running,
     known: BTreeMap<SeriesKey, Known>,
+    /// Who runs on a registry.
+    turns: BTreeMap<RegistryName, Arc<Mutex<()>>>,
     loaded_at: Timestamp,
     /// When the history was last shortened.
     forgot_at: Option<Timestamp>,
@@ -95,6 +97,7 @@ impl Live {
             clients: BTreeMap::new(),
             running: BTreeMap::new(),
             known: BTreeMap::new(),
+            turns: BTreeMap::new(),
             forgot_at: None,
             problem: None,
             signed_in: Arc::default(),
@@ -203,11 +206,13 @@ impl Live {
         info!(policy = %key.policy, registry = %key.registry, "run begins");
         self.metrics.run_started(&key);
         let brakes = self.brakes();
+        let client = client.with_own_queue();
+        let turn = Arc::clone(self.turns.entry(key.registry.clone()).or_default());
         self.running.insert(key.clone(), (brakes.clone(), now));
         let begun = Begun {
             key,
             configuration: Arc::clone(&self.configuration),
-            client: client.with_own_queue(),
+            client,
             state: self.state.clone(),
             clock: self.clock.clone(),
             circumstances: Circumstances {
@@ -217,6 +222,7 @@ impl Live {
                 ..Circumstances::default()
             },
             brakes,
+            turn,
             started_at: now,
             stop: self.stop.clone(),
         };

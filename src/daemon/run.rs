@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -28,6 +28,8 @@ pub(super) struct Begun {
     pub(super) clock: Clock,
     pub(super) brakes: Brakes,
     pub(super) circumstances: Circumstances,
+    /// Held by one run of a registry at a time: what a run finds half done must not be what another is doing.
+    pub(super) turn: Arc<Mutex<()>>,
     pub(super) started_at: Timestamp,
     pub(super) stop: CancellationToken,
 }
@@ -56,7 +58,11 @@ pub(super) async fn run(begun: Begun, ended: mpsc::Sender<Ended>) {
 }
 
 async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
-    let Begun { key, configuration, client, state, clock, brakes, circumstances, started_at: _, stop } = begun;
+    let Begun { key, configuration, client, state, clock, brakes, circumstances, turn, started_at: _, stop } = begun;
+    let _turn = tokio::select! {
+        turn = turn.lock() => Some(turn),
+        () = stop.cancelled() => None,
+    };
     let mut tally = Tally::default();
     let Some(acting) = configuration.policies.iter().find(|policy| policy.name == key.policy) else {
         return (RunEnd::Succeeded, None, tally);

@@ -16,5 +16,5 @@ pub use inventory::{Contents, Gap, Inventory, Listing, Manifest, References, Rep
 pub use locks::{Level, LockChange, Locks};
 pub use media_type::MediaType;
 pub use name::{InvalidName, RegistryName, RepositoryName, TagName};
-pub use observations::{Condemned, Mark, Observations, OwnLock};
+pub use observations::{CLOCK_DIFFERENCE_MAX, Condemned, Mark, Observations, OwnLock};
 pub use platform::{InvalidPlatform, Platform};

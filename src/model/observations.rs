@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Digest, LockChange, Locks, TagName};
+
+/// The largest difference between our clock and the registry's: beyond it ages mean nothing (the bound kopia uses).
+pub const CLOCK_DIFFERENCE_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// What was noted about a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

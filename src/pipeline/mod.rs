@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::acr::{self, Client};
 use crate::clock::Clock;
-use crate::model::{Depth, Digest, Inventory, Listing, RegistryName, RepositoryName};
+use crate::model::{Depth, Inventory, Listing, RegistryName, RepositoryName};
 use crate::policy::{Action, Changes, Policy, Rule};
 use crate::state::{RunCounts, RunMode, RunOutcome, RunStart, State, StateError};
 
@@ -101,8 +101,13 @@ impl From<InventoryError> for RunError {
 /// # Errors
 /// The registry cannot be read at all, or the state cannot be used. What fails in one repository or one step is in [`Ended`].
 pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Result<Ended, RunError> {
-    match run_once(run, tell).await {
-        Err(RunError::State(error)) if error.is_full() => {
+    let mut has_applied = false;
+    let mut watch = |told: &Told<'_>| {
+        has_applied |= matches!(told, Told::Applied(_));
+        tell(told);
+    };
+    match run_once(run, &mut watch).await {
+        Err(RunError::State(error)) if error.is_full() && !has_applied => {
             let Run { policies, acting, client, state, clock, brakes, circumstances, agreed } = run;
             let circumstances = Circumstances { suspended: Some(error.to_string()), ..circumstances.clone() };
             let (client, state, clock, brakes) = (client.clone(), state.copy()?, clock.clone(), brakes.clone());
@@ -126,8 +131,8 @@ async fn run_once(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Re
     if let Some(agreed) = agreed {
         agreed.restrict(Arc::make_mut(&mut decision.plan));
     }
-    let policies_now = acting.fingerprint(policies, client.registry());
     let remembered = remembered(run, &decision.plan, now)?;
+    let changes = remembered.changed.unwrap_or(acting.limits.changes);
     let findings = decision.findings(now);
     let circumstances = Circumstances {
         clock_difference: client.clock_offset(),
@@ -141,7 +146,7 @@ async fn run_once(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Re
     let Judgement { approved, refusals } = guard::judge(&decision.plan, &acting.limits, &circumstances);
     tell(&Told::Planned(&decision.decided(acting, &refusals)));
 
-    let record = begin(run, policies_now, &decision.plan, now)?;
+    let record = begin(run, changes, decision.incomplete() == 0, &decision.plan, now)?;
     note_marks(run, &decision, now)?;
     let mut ended = Ended { refused: !refusals.is_empty(), incomplete: decision.incomplete(), applied: None };
     if let Some(approved) = approved.filter(|_| acting.is_enforced()) {
@@ -213,7 +218,8 @@ pub fn decide<'a>(inventory: &'a Inventory, policies: &'a [Policy], acting: &Pol
         repositories.push(DecidedRepository { repository, policies: naming, acting: place, evaluation });
     }
     let (registry, policy) = (inventory.registry.clone(), acting.name.clone());
-    Decisions { repositories, plan: Arc::new(Plan { registry, policy, taken_at: inventory.taken_at, now, repositories: plans }) }
+    let policies = acting.fingerprint(policies, &registry);
+    Decisions { repositories, plan: Arc::new(Plan { registry, policy, policies, taken_at: inventory.taken_at, now, repositories: plans }) }
 }
 
 impl<'a> Decisions<'a> {
@@ -256,8 +262,15 @@ impl<'a> Decisions<'a> {
 /// # Errors
 /// The state cannot be read.
 pub fn changed(state: &State, policies: &[Policy], acting: &Policy, registry: &RegistryName) -> Result<Option<Changes>, StateError> {
-    let is_changed = state.knows(registry)? && state.in_force(&acting.name, registry)? != Some(acting.fingerprint(policies, registry));
-    Ok(is_changed.then_some(acting.limits.changes))
+    if !state.knows(registry)? {
+        return Ok(None);
+    }
+    let Some((in_force, changes)) = state.in_force(&acting.name, registry)? else {
+        return Ok(Some(acting.limits.changes.max(Changes::NextRun)));
+    };
+    // An edit must not waive its own wait: the stricter of what was said and what is said now holds.
+    let before = Changes::from_word(&changes).unwrap_or(Changes::Approve);
+    Ok((in_force != acting.fingerprint(policies, registry)).then_some(acting.limits.changes.max(before)))
 }
 
 /// What earlier runs and approvals have to say to the guard.
@@ -270,7 +283,8 @@ struct Remembered {
 fn remembered(run: &Run<'_>, plan: &Plan, now: Timestamp) -> Result<Remembered, StateError> {
     let Run { policies, acting, state, agreed, .. } = run;
     let of_registry = policies.iter().filter(|policy| policy.registries.contains(&plan.registry));
-    let loaded: Vec<_> = of_registry.map(|policy| (&*policy.name, policy.fingerprint(policies, &plan.registry))).collect();
+    let loaded: Vec<_> =
+        of_registry.map(|policy| (&*policy.name, policy.fingerprint(policies, &plan.registry), policy.limits.changes.word())).collect();
     state.begin_with(&plan.registry, &loaded)?;
     let hash = plan.hash().to_string();
     Ok(Remembered {
@@ -281,21 +295,25 @@ fn remembered(run: &Run<'_>, plan: &Plan, now: Timestamp) -> Result<Remembered, 
     })
 }
 
-fn begin(run: &Run<'_>, policies: Digest, plan: &Plan, at: Timestamp) -> Result<crate::state::RunId, StateError> {
-    let Run { acting, agreed, .. } = run;
+fn begin(run: &Run<'_>, changes: Changes, is_complete: bool, plan: &Plan, at: Timestamp) -> Result<crate::state::RunId, StateError> {
+    let Run { acting, agreed, state, .. } = run;
     let mode = if acting.is_enforced() { RunMode::Enforce } else { RunMode::DryRun };
-    let puts_in_force = agreed.is_some()
-        || match acting.limits.changes {
-            Changes::NextRun | Changes::Immediately => true,
-            Changes::Approve => false,
-        };
-    let plan_hash = plan.hash().to_string();
+    // Of a repository that could not be read nothing was reported: then it takes a second run, so that one that stays unreadable does not
+    // hold up the others for ever.
+    let was_seen = is_complete || state.last_policies(&acting.name, &plan.registry)? == Some(plan.policies);
+    // A plan that a person handed over says nothing about the policies of later runs.
+    let puts_in_force = match changes {
+        Changes::NextRun | Changes::Immediately => agreed.is_none() && was_seen,
+        Changes::Approve => false,
+    };
+    let (plan_hash, policies) = (plan.hash().to_string(), plan.policies);
     run.state.begin_run(&RunStart {
         policy: &acting.name,
         registry: &plan.registry,
         mode,
         plan_hash: &plan_hash,
         policies,
+        changes: acting.limits.changes.word(),
         puts_in_force,
         at,
     })
@@ -311,7 +329,9 @@ fn note_marks(run: &Run<'_>, decisions: &Decisions<'_>, now: Timestamp) -> Resul
         let Some(evaluation) = evaluation.as_ref().filter(|_| run.acting.rules.iter().any(waits) || stands()) else { continue };
         run.state.observe_condemned(run.client.registry(), &repository.name, policy, now, &evaluation.marks)?;
     }
-    Ok(())
+    // What the policy does not name now it does not condemn in every run.
+    let named: Vec<&RepositoryName> = decisions.repositories.iter().map(|decided| &decided.repository.name).collect();
+    run.state.forget_condemned_elsewhere(run.client.registry(), policy, &named)
 }
 
 fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_>, applied: Option<&Applied>) -> (RunOutcome, RunCounts) {

@@ -98,14 +98,30 @@ pub enum OnLimit {
 
 /// What happens to the first run whose policies are not those of the run before: an edit may be a mistake, and should be seen before it
 /// deletes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Changes {
-    /// It plans and reports; the next run applies, or one that `retaind approve` starts.
-    NextRun,
-    /// It plans and reports, and so does every run until `retaind approve`.
-    Approve,
     /// It applies.
     Immediately,
+    /// It plans and reports; the next run applies, or one that `retaind approve` starts.
+    NextRun,
+    /// It plans and reports, and so does every run until `retaind approve`. The strictest comes last.
+    Approve,
+}
+
+impl Changes {
+    /// As it is written in a policy.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Immediately => "immediately",
+            Self::NextRun => "next_run",
+            Self::Approve => "approve",
+        }
+    }
+
+    /// What a word means; None: nothing.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Immediately, Self::NextRun, Self::Approve].into_iter().find(|changes| changes.word() == word)
+    }
 }
 
 impl Limits {

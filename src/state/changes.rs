@@ -30,12 +30,12 @@ impl State {
     ///
     /// # Errors
     /// See [`StateError`].
-    pub fn begin_with(&self, registry: &RegistryName, policies: &[(&str, Digest)]) -> Result<(), StateError> {
+    pub fn begin_with(&self, registry: &RegistryName, policies: &[(&str, Digest, &str)]) -> Result<(), StateError> {
         self.write("noting the first policies", |transaction| {
             if knows(transaction, registry)? {
                 return Ok(());
             }
-            policies.iter().try_for_each(|(policy, policies)| put_in_force(transaction, policy, registry, *policies))
+            policies.iter().try_for_each(|(policy, policies, changes)| put_in_force(transaction, policy, registry, *policies, changes))
         })
     }
 
@@ -47,14 +47,14 @@ impl State {
         self.read("looking up a registry", |transaction| knows(transaction, registry))
     }
 
-    /// With which policies this policy may apply. None: with none yet.
+    /// With which policies this policy may apply, and the word for what they say about changes of theirs. None: with none yet.
     ///
     /// # Errors
     /// See [`StateError`].
-    pub fn in_force(&self, policy: &str, registry: &RegistryName) -> Result<Option<Digest>, StateError> {
+    pub fn in_force(&self, policy: &str, registry: &RegistryName) -> Result<Option<(Digest, String)>, StateError> {
         self.read("looking up the policies in force", |transaction| {
-            let mut statement = transaction.prepare("SELECT policies FROM in_force WHERE policy = ?1 AND registry = ?2")?;
-            statement.query_row([policy, registry.as_str()], |row| row.get(0).map(Digest::from_bytes)).optional()
+            let mut statement = transaction.prepare("SELECT policies, changes FROM in_force WHERE policy = ?1 AND registry = ?2")?;
+            statement.query_row([policy, registry.as_str()], |row| Ok((Digest::from_bytes(row.get(0)?), row.get(1)?))).optional()
         })
     }
 
@@ -90,7 +90,7 @@ impl State {
                 .prepare("INSERT OR REPLACE INTO approval (plan_hash, at) VALUES (?1, ?2)")?
                 .execute((plan_hash, at.as_microsecond()))?;
             let mut statement = transaction.prepare(
-                "SELECT policy, registry, policies, started_at FROM run WHERE id IN
+                "SELECT policy, registry, policies, started_at, changes FROM run WHERE id IN
                      (SELECT max(id) FROM run WHERE plan_hash = ?1 AND policies IS NOT NULL GROUP BY policy, registry)",
             )?;
             let rows = statement.query_map([plan_hash], |row| {
@@ -99,12 +99,13 @@ impl State {
                     name_at(row, 1, RegistryName::parse)?,
                     Digest::from_bytes(row.get(2)?),
                     row.get::<_, i64>(3)?,
+                    row.get::<_, Option<String>>(4)?,
                 ))
             })?;
             let mut runs = Vec::new();
             for row in rows {
-                let (policy, registry, policies, started_at) = row?;
-                put_in_force(transaction, &policy, &registry, policies)?;
+                let (policy, registry, policies, started_at, changes) = row?;
+                put_in_force(transaction, &policy, &registry, policies, changes.as_deref().unwrap_or_default())?;
                 transaction
                     .prepare("UPDATE repository SET believed = seen WHERE registry = ?1 AND seen_at = ?2")?
                     .execute((registry.as_str(), started_at))?;
@@ -146,11 +147,18 @@ fn knows(transaction: &Transaction<'_>, registry: &RegistryName) -> rusqlite::Re
     known.query_row([registry.as_str()], |row| row.get(0))
 }
 
-pub(super) fn put_in_force(transaction: &Transaction<'_>, policy: &str, registry: &RegistryName, policies: Digest) -> rusqlite::Result<()> {
-    transaction.prepare("INSERT OR REPLACE INTO in_force (policy, registry, policies) VALUES (?1, ?2, ?3)")?.execute((
+pub(super) fn put_in_force(
+    transaction: &Transaction<'_>,
+    policy: &str,
+    registry: &RegistryName,
+    policies: Digest,
+    changes: &str,
+) -> rusqlite::Result<()> {
+    transaction.prepare("INSERT OR REPLACE INTO in_force (policy, registry, policies, changes) VALUES (?1, ?2, ?3, ?4)")?.execute((
         policy,
         registry.as_str(),
         policies.as_bytes(),
+        changes,
     ))?;
     Ok(())
 }

@@ -46,6 +46,27 @@ impl State {
         })
     }
 
+    /// Forgets what this policy's rules condemned in repositories that it does not name any more.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn forget_condemned_elsewhere(&self, registry: &RegistryName, policy: &str, named: &[&RepositoryName]) -> Result<(), StateError> {
+        self.write("forgetting what is no longer condemned", |transaction| {
+            let mut select = transaction.prepare(
+                "SELECT DISTINCT repository.id, repository.name FROM condemned JOIN repository ON repository.id = condemned.repository
+                 WHERE registry = ?1 AND rule IN (SELECT id FROM rule WHERE policy = ?2)",
+            )?;
+            let marked: Vec<(i64, String)> =
+                select.query_map((registry.as_str(), policy), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+            let mut delete =
+                transaction.prepare("DELETE FROM condemned WHERE repository = ?1 AND rule IN (SELECT id FROM rule WHERE policy = ?2)")?;
+            for (repository, _) in marked.iter().filter(|(_, name)| !named.iter().any(|named| named.as_str() == name)) {
+                delete.execute((repository, policy))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Notes what a policy's rules with a waiting time condemn in a repository now. What stood before keeps its time; a time later than
     /// `at` (the clock was set back) begins anew; what is not among `now` is forgotten. To be called after complete listings only.
     ///

@@ -159,10 +159,19 @@ impl State {
 /// have taken along may be needed by now), and is itself no longer left behind. The next listing may be shorter by all of them: the
 /// registry removes referrers with their subject, which nobody asked for one by one.
 pub(super) fn note_gone(transaction: &Transaction<'_>, run: i64, repository: i64, digest: &[u8; 32]) -> rusqlite::Result<()> {
-    let along = transaction
+    // Each manifest is taken off once: with the first of its roots, or by itself.
+    let is_taken_off = "SELECT 1 FROM expected AS other WHERE other.repository = ?1 AND other.root_gone = 1 AND other.along";
+    let itself: u32 =
+        transaction.prepare(&format!("SELECT NOT EXISTS ({is_taken_off} = ?2)"))?.query_row((repository, digest), |row| row.get(0))?;
+    let along: u32 = transaction
+        .prepare(&format!(
+            "SELECT count(*) FROM expected WHERE repository = ?1 AND root = ?2 AND run = ?3 AND NOT EXISTS ({is_taken_off} = expected.along)"
+        ))?
+        .query_row((repository, digest, run), |row| row.get(0))?;
+    transaction
         .prepare("UPDATE expected SET root_gone = 1 WHERE repository = ?1 AND root = ?2 AND run = ?3")?
         .execute((repository, digest, run))?;
-    let gone = u32::try_from(along).unwrap_or(u32::MAX).saturating_add(1);
+    let gone = along.saturating_add(itself);
     transaction
         .prepare("UPDATE repository SET believed = max(believed - ?2, 0) WHERE id = ?1 AND believed IS NOT NULL")?
         .execute((repository, gone))?;

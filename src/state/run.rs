@@ -38,7 +38,9 @@ pub struct RunStart<'a> {
     pub plan_hash: &'a str,
     /// What decided, as a hash.
     pub policies: Digest,
-    /// Whether the next run may apply with these policies.
+    /// The word for what these policies say about changes of theirs.
+    pub changes: &'a str,
+    /// Whether the next run may apply with them.
     pub puts_in_force: bool,
     /// When it started.
     pub at: Timestamp,
@@ -107,14 +109,15 @@ impl State {
     /// # Errors
     /// See [`StateError`].
     pub fn begin_run(&self, start: &RunStart<'_>) -> Result<RunId, StateError> {
-        let RunStart { policy, registry, mode, plan_hash, policies, puts_in_force, at } = *start;
+        let RunStart { policy, registry, mode, plan_hash, policies, changes, puts_in_force, at } = *start;
         self.write("recording the start of a run", |transaction| {
             if puts_in_force {
-                put_in_force(transaction, policy, registry, policies)?;
+                put_in_force(transaction, policy, registry, policies, changes)?;
             }
-            let mut statement = transaction
-                .prepare("INSERT INTO run (policy, registry, mode, plan_hash, policies, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-            let row = (policy, registry.as_str(), mode.word(), plan_hash, policies.as_bytes(), at.as_microsecond());
+            let mut statement = transaction.prepare(
+                "INSERT INTO run (policy, registry, mode, plan_hash, policies, changes, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?;
+            let row = (policy, registry.as_str(), mode.word(), plan_hash, policies.as_bytes(), changes, at.as_microsecond());
             statement.insert(row).map(RunId)
         })
     }
@@ -166,6 +169,19 @@ impl State {
             )?;
             let success = statement.query_row([policy, registry.as_str()], |row| time_at(row, 0)).optional()?;
             Ok((last, success))
+        })
+    }
+
+    /// What decided in the last run of a policy on a registry, as a hash.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn last_policies(&self, policy: &str, registry: &RegistryName) -> Result<Option<Digest>, StateError> {
+        self.read("looking up what decided last", |transaction| {
+            let mut statement =
+                transaction.prepare("SELECT policies FROM run WHERE policy = ?1 AND registry = ?2 ORDER BY id DESC LIMIT 1")?;
+            let last = statement.query_row([policy, registry.as_str()], |row| row.get::<_, Option<[u8; 32]>>(0)).optional()?;
+            Ok(last.flatten().map(Digest::from_bytes))
         })
     }
 

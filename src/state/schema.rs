@@ -110,6 +110,7 @@ pub(super) const STEPS: &[&str] = &[
     "
     -- What decided in a run, as a hash: NULL in runs of older versions.
     ALTER TABLE run ADD COLUMN policies BLOB;
+    ALTER TABLE run ADD COLUMN changes TEXT;
     CREATE INDEX run_hash ON run (plan_hash);
 
     -- With which policies a policy may apply: those of its last run, or those that a person approved.
@@ -117,6 +118,8 @@ pub(super) const STEPS: &[&str] = &[
         policy   TEXT NOT NULL,
         registry TEXT NOT NULL,
         policies BLOB NOT NULL,
+        -- What they said about changes of theirs.
+        changes  TEXT NOT NULL,
         PRIMARY KEY (policy, registry)
     ) WITHOUT ROWID;
 

@@ -58,7 +58,7 @@ fn repository() -> RepositoryName {
 fn start<'a>(plan_hash: &'a str, mode: RunMode, second: i64) -> RunStart<'a> {
     static REGISTRY: LazyLock<RegistryName> = LazyLock::new(registry);
     let policies = Digest::from_bytes([1; 32]);
-    RunStart { policy: "ci", registry: &REGISTRY, mode, plan_hash, policies, puts_in_force: true, at: at(second) }
+    RunStart { policy: "ci", registry: &REGISTRY, mode, plan_hash, policies, changes: "next_run", puts_in_force: true, at: at(second) }
 }
 
 fn begin(state: &State, second: i64) -> RunId {

@@ -433,8 +433,11 @@ async fn what_a_guard_holds_back_ends_with_three() {
     }
     assert_eq!(site.emulator.requests(), []);
 
-    let hash = serde_json::from_str::<Value>(&saved).expect("JSON")["hash"].as_str().expect("a hash").to_owned();
-    let said = site.run(&["run", "--once", "--accept", &hash]).await;
+    let hash = |plan: &str| serde_json::from_str::<Value>(plan).expect("JSON")["hash"].as_str().expect("a hash").to_owned();
+    let said = site.run(&["run", "--once", "--accept", &hash(&saved)]).await;
+    assert_eq!(said.code, Some(3), "that was a plan of other policies: {said:?}");
+    let planned = site.run(&["plan", "--output", "json"]).await.done();
+    let said = site.run(&["run", "--once", "--accept", &hash(&planned)]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(site.left(), ALL_BUT_RELEASES);
     site.journal_accounts_for_everything();

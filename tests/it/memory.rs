@@ -1,6 +1,8 @@
 //! What the guard makes of earlier runs: changed policies wait, `max_deletes` holds for an hour, a listing that shrank is not believed.
 
-use retaind::model::RepositoryName;
+use http::StatusCode;
+use retaind::emulator::{Failure, Fault, Response};
+use retaind::model::{Digest, RepositoryName};
 use retaind::pipeline::report::{self, Detail};
 use retaind::pipeline::{self, Told};
 use retaind::state::{State, leave_approval};
@@ -188,4 +190,82 @@ async fn a_state_that_takes_no_more_writes_stops_deleting_and_not_planning() {
     drop(run);
     assert_eq!((stage.writes(), deleted(&stage.run("ci").await)), (0, 6), "once there is room again");
     stage.account();
+}
+
+/// A plan that somebody saved says nothing about policies that were edited afterwards.
+#[tokio::test(start_paused = true)]
+async fn a_saved_plan_puts_no_edit_in_force() {
+    let mut stage = Stage::new(DRAWING, &file(&[removing("ci", &["a"], ", changes: approve")]));
+    stage.run("ci").await;
+    let saved = stage.plan("ci", stage.state(), Detail::Changes).await.unwrap_or_else(|error| panic!("{error}"));
+    let saved = report::plan_from_json(&saved.json).unwrap_or_else(|error| panic!("{error}"));
+    edit(&mut stage, &file(&[removing("ci", &["b"], ", changes: approve")]));
+    let ran = stage.try_run("ci", How { agreed: Some(&saved), ..How::default() }).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(deleted(&ran), 0);
+    assert!(stage.run("ci").await.ended.refused, "nobody saw what the edit does");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_does_not_waive_its_own_wait() {
+    let mut stage = Stage::new(DRAWING, &file(&[removing("ci", &["a"], ", changes: approve")]));
+    stage.run("ci").await;
+    for changes in [", changes: immediately", ""] {
+        edit(&mut stage, &file(&[removing("ci", &["b"], changes)]));
+        for _ in 0..2 {
+            assert!(stage.run("ci").await.ended.refused, "{changes}");
+        }
+    }
+    assert_eq!(approve(&stage, hash(&stage.run("ci").await)), 1);
+    assert_eq!(deleted(&stage.run("ci").await), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_steps_of_other_policies_are_another_plan() {
+    let mut stage = Stage::new(DRAWING, &file(&[removing("ci", &["a"], ", changes: approve")]));
+    let first = hash(&stage.run("ci").await).to_owned();
+    let same = hash(&stage.run("ci").await).to_owned();
+    edit(&mut stage, &file(&[removing("ci", &["a", "nothing-is-called-so"], ", changes: approve")]));
+    let edited = hash(&stage.run("ci").await).to_owned();
+    assert_ne!(same, edited, "both plan nothing");
+    assert_ne!(first, edited);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_could_read_nothing_does_not_count_as_seen() {
+    let mut stage = Stage::new(DRAWING, &file(&[removing("ci", &["a"], "")]));
+    stage.run("ci").await;
+    edit(&mut stage, &file(&[removing("ci", &["b"], "")]));
+    let fault = Fault {
+        method: None,
+        path_contains: "/_manifests".to_owned(),
+        after: 0,
+        times: 1,
+        failure: Failure::Respond(Response { status: StatusCode::NOT_FOUND, ..Response::default() }),
+    };
+    stage.emulator.inject(fault);
+    let ran = stage.run("ci").await;
+    assert_eq!((ran.ended.incomplete, deleted(&ran)), (1, 0), "{}", ran.said);
+    assert!(stage.run("ci").await.ended.refused, "this is the first report of what the edit does");
+    assert_eq!(deleted(&stage.run("ci").await), 6);
+}
+
+/// Indexes count once for each of their platforms, however they go.
+#[tokio::test(start_paused = true)]
+async fn what_goes_with_an_index_is_taken_off_once() {
+    let drawing = "
+now 2026-06-01T00:00:00Z
+repository app
+  repeat 8 n index a-{n} tags a-{n} age 9{n}d platforms linux/amd64, linux/arm64, linux/s390x
+  repeat 24 n image b-{n} tags b-{n} age 30d
+";
+    let stage = Stage::new(drawing, &file(&[removing("ci", &["a"], "")]));
+    assert_eq!(deleted(&stage.run("ci").await), 32);
+    let name = RepositoryName::parse("app").expect("a name");
+    for number in 1..=8 {
+        let digest: Digest = stage.digest("app", &format!("b-{number}")).to_string().parse().expect("a digest");
+        stage.client().delete_manifest(&name, digest).await.expect("deleted by somebody else");
+    }
+    stage.emulator.seed("repository app\n  image late tags a-9 age 90d\n").expect("a drawing");
+    let ran = stage.run("ci").await;
+    assert!(ran.said.contains("guard: app has 17 manifests where 24 should be"), "{}", ran.said);
 }

@@ -206,6 +206,22 @@ impl<'a> Worker<'a> {
                 return Ok(Reread::Different(why));
             }
         }
+        self.describes_what_is_there(step).await
+    }
+
+    /// What describes something that this plan does not delete goes because that was not there. It may have come back.
+    async fn describes_what_is_there(&self, step: &DeleteStep) -> Result<Reread, acr::Error> {
+        let by_tag = step.tags.iter().filter_map(|tag| tag.name.companion_subject());
+        for subject in step.subject.into_iter().chain(by_tag) {
+            if subject == step.digest || step.after.contains(&subject) {
+                continue;
+            }
+            match self.application.client.get_manifest_properties(self.name, subject).await {
+                Err(error) if error.failure == Failure::NotFound => {}
+                Ok(_) => return Ok(Reread::Different(format!("{}, which it describes, is there", subject.short()))),
+                Err(error) => return Err(error),
+            }
+        }
         Ok(Reread::AsExpected)
     }
 

@@ -7,13 +7,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::RepositoryName;
+use crate::model::{CLOCK_DIFFERENCE_MAX, RepositoryName};
 use crate::policy::{Changes, Limits, OnLimit};
 
 use super::plan::{Decision, Finding, Plan, PlanHash, RepositoryPlan, Steps};
 
-/// The largest difference between our clock and the registry's: beyond it ages mean nothing (the bound kopia uses).
-pub const CLOCK_DIFFERENCE_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// A share of fewer images than this says nothing: one of three is not a third of a registry.
 pub const PERCENT_APPLIES_FROM_IMAGES: u32 = 20;
 

@@ -6,8 +6,8 @@ mod references;
 
 use jiff::Timestamp;
 
-use crate::acr::{self, Client, Failure, PAGE_SIZE_MAX};
-use crate::model::{Depth, Gap, Inventory, Listing, Locks, Observations, Repository, RepositoryName};
+use crate::acr::{self, Client, Failure, PAGE_SIZE_MAX, RepositoryProperties};
+use crate::model::{CLOCK_DIFFERENCE_MAX, Depth, Gap, Inventory, Listing, Locks, Observations, Repository, RepositoryName};
 use crate::state::{State, StateError};
 
 /// Everything a look at a registry needs.
@@ -81,12 +81,38 @@ async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, Inventor
         Ok(Err(gaps)) => return Ok(incomplete(properties.locks, gaps)),
         Err(error) => return one_repository(error).map(|gap| incomplete(properties.locks, vec![gap])),
     };
+    if let Some(gap) = ages_mean_nothing(&look.client).or(some_are_hidden(look, &properties, listed.manifests.len()).await?) {
+        return Ok(incomplete(properties.locks, vec![gap]));
+    }
     match references::complete(look, wanted, listed).await? {
         Ok((contents, observations)) => {
             let listing = Listing::Complete(contents);
             Ok(Repository { name: name.clone(), locks: properties.locks, observations, listing })
         }
         Err(gaps) => Ok(incomplete(properties.locks, gaps)),
+    }
+}
+
+/// A clock that is wrong would be remembered: since when something is untagged or condemned. The answers so far tell the registry's time.
+fn ages_mean_nothing(client: &Client) -> Option<Gap> {
+    let difference = client.clock_offset().filter(|difference| CLOCK_DIFFERENCE_MAX < difference.abs())?;
+    Some(Gap(format!("our clock and the registry's differ by {difference:#}, so ages mean nothing")))
+}
+
+/// A registry that tells of more manifests than it lists hides some, and what is hidden may need what is listed. Asked again, because
+/// somebody may have deleted some meanwhile.
+async fn some_are_hidden(look: &Look, properties: &RepositoryProperties, listed: usize) -> Result<Option<Gap>, InventoryError> {
+    let told = |properties: &RepositoryProperties| {
+        properties.manifest_count.filter(|told| u64::try_from(listed).is_ok_and(|listed| listed < *told))
+    };
+    if told(properties).is_none() {
+        return Ok(None);
+    }
+    match look.client.get_repository(&properties.name).await {
+        Ok(again) => {
+            Ok(told(&again).map(|told| Gap(format!("the registry tells of {told} manifests and lists {listed}: some are hidden"))))
+        }
+        Err(error) => one_repository(error).map(Some),
     }
 }
 

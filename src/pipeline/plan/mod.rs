@@ -24,6 +24,8 @@ pub struct Plan {
     pub registry: RegistryName,
     /// The policy that acts.
     pub policy: Arc<str>,
+    /// What decided, as a hash: whoever approves a plan approves this, too.
+    pub policies: Digest,
     /// When the listing began that this plan rests on.
     pub taken_at: Timestamp,
     /// The time that ages were reckoned to.
@@ -185,7 +187,7 @@ impl fmt::Display for PlanHash {
 impl Plan {
     /// The plan's hash.
     pub fn hash(&self) -> PlanHash {
-        let mut text = format!("retaind plan 1\n{}\n{}\n", self.registry, self.policy);
+        let mut text = format!("retaind plan 2\n{}\n{}\n{}\n", self.registry, self.policy, self.policies);
         for (name, steps) in self.steps() {
             let Steps { images: _, images_going: _, newest: _, locks, untags, deletes } = steps;
             // Writing into a String cannot fail.

@@ -195,6 +195,10 @@ impl<'a> World<'a> {
         for (place, manifest) in (0_u32..).zip(self.audit.contents.manifests()) {
             let tags = ordinary(self.audit.contents.tagged(place)).filter(|tag| names(selector, tag));
             let times = tags.filter_map(|tag| Some(tag.updated_at?.max(manifest.updated_at?)));
+            // Untagged images that stay count where a rule is about all images.
+            let is_bare =
+                matches!(selector.about, About::Images) && self.audit.contents.tagged(place).is_empty() && !self.goes(manifest.digest);
+            let times = times.chain(manifest.updated_at.filter(|_| is_bare));
             let newest = times.filter(|time| *time <= self.audit.now).max();
             if let (Some(newest), Some(true)) = (newest, self.fits(selector, manifest)) {
                 let lost = lost.get(&manifest.digest).map_or(&[][..], Vec::as_slice);
