@@ -59,9 +59,10 @@ pub(super) async fn run(begun: Begun, ended: mpsc::Sender<Ended>) {
 
 async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
     let Begun { key, configuration, client, state, clock, brakes, circumstances, turn, started_at: _, stop } = begun;
-    let _turn = tokio::select! {
-        turn = turn.lock() => Some(turn),
-        () = stop.cancelled() => None,
+    let interrupted = || (RunEnd::Failed(FailureReason::Interrupted), Some("the daemon was asked to stop".to_owned()));
+    let Some(_turn) = stop.run_until_cancelled(turn.lock()).await else {
+        let (end, explanation) = interrupted();
+        return (end, explanation, Tally::default());
     };
     let mut tally = Tally::default();
     let Some(acting) = configuration.policies.iter().find(|policy| policy.name == key.policy) else {
@@ -91,7 +92,7 @@ async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
         () = only_reads_are_left(&stop, &brakes) => None,
     };
     let (end, explanation) = match outcome {
-        None => (RunEnd::Failed(FailureReason::Interrupted), Some("the daemon was asked to stop".to_owned())),
+        None => interrupted(),
         Some(Err(error)) => {
             warn!(policy = %key.policy, registry = %key.registry, "run failed: {error}");
             let reason = match error {

@@ -116,3 +116,38 @@ async fn what_was_missed_while_the_daemon_was_down_is_caught_up_once() {
     }
     site.account();
 }
+
+/// What one finds half done must not be what the other is doing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_policies_of_a_registry_run_one_after_the_other() {
+    let second = policies("").split_once("policies:\n").map(|(_, policy)| policy.replace("name: ci", "name: second")).expect("a policy");
+    let site = Site::new(&(policies("") + &second));
+    let mut gate = Gate::before_deletes(site.emulator());
+    let service = site.start().await;
+    service.hands.turn(TO_THE_FIRST_RUN_SECONDS);
+    gate.reached().await;
+    let both = async || {
+        let status = service.status().await;
+        (0..2).all(|place| status["policies"][place]["running_since"].is_string())
+    };
+    eventually("both have begun", both).await;
+    let listings = || {
+        site.emulator()
+            .counts()
+            .into_iter()
+            .filter(|(counted, _)| counted.route.ends_with("/_manifests"))
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    let before = listings();
+    gate.open();
+    eventually("both have ended", async || {
+        let status = service.status().await;
+        (0..2).all(|place| status["policies"][place]["last_run"]["outcome"] == "succeeded")
+    })
+    .await;
+    assert!(before < listings(), "the second one looked when the first one was through");
+    assert_eq!((site.left(), deletes(site.emulator())), (0, IMAGES), "nothing was asked for twice");
+    service.stop().await;
+    site.account();
+}
