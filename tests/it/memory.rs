@@ -1,7 +1,9 @@
 //! What the guard makes of earlier runs: changed policies wait, `max_deletes` holds for an hour, a listing that shrank is not believed.
 
 use http::StatusCode;
-use retaind::emulator::{Failure, Fault, Response};
+use jiff::SignedDuration;
+use retaind::clock::Clock;
+use retaind::emulator::{Failure, Fault, Locks, Options, Response};
 use retaind::model::{Digest, RepositoryName};
 use retaind::pipeline::report::{self, Detail};
 use retaind::pipeline::{self, Told};
@@ -268,4 +270,50 @@ repository app
     stage.emulator.seed("repository app\n  image late tags a-9 age 90d\n").expect("a drawing");
     let ran = stage.run("ci").await;
     assert!(ran.said.contains("guard: app has 17 manifests where 24 should be"), "{}", ran.said);
+}
+
+/// A clock that was behind for a run must not make what it saw look old to the next one.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_clock_leaves_no_false_ages_behind() {
+    let drawing = "
+now 2026-06-01T00:00:00Z
+repository app
+  repeat 4 n image loose-{n} untagged age 90d
+  image kept tags 1.0 age 90d
+";
+    let rules = removing("ci", &["x"], "").replace("tags: { glob: [\"x-*\"] }, older_than: 14d", "untagged: true, older_than: 7d");
+    let stage = Stage::new(drawing, &file(&[rules]));
+    let mut run = stage.prepare("ci", How::default());
+    let behind = stage.hands.now() - SignedDuration::from_hours(30 * 24);
+    run.clock = Clock::new(move || behind);
+    run.client = stage.client_at(run.clock.clone());
+    let ended = pipeline::run(&run, &mut |_| {}).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(ended.refused && ended.incomplete == 1, "{ended:?}");
+    drop(run);
+    let ran = stage.run("ci").await;
+    assert_eq!(deleted(&ran), 0, "they have been seen untagged since now: {}", ran.said);
+    stage.hands.turn(7 * 86_400 + 1);
+    assert_eq!(deleted(&stage.run("ci").await), 4);
+}
+
+/// What lists do not show may need what they show: here the index of two loose manifests.
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_hides_manifests_from_its_lists_is_left_alone() {
+    let drawing = "
+now 2026-06-01T00:00:00Z
+repository app
+  index hidden tags prod platforms linux/amd64, linux/arm64 age 90d
+  image kept   tags 1.0  age 90d
+";
+    let rules = removing("ci", &["x"], "")
+        .replace("tags: { glob: [\"x-*\"] }, older_than: 14d", "untagged: true, older_than: 7d, adopt_backlog: true");
+    let mut options = Options::default();
+    options.assume("unlisted=hidden").expect("an answer");
+    let stage = Stage::with(drawing, &file(&[rules]), options);
+    let unlisted = Locks { list: false, ..Locks::OPEN };
+    stage.emulator.lock_tag("app", "prod", unlisted).expect("the tag is there");
+    stage.emulator.lock_manifest("app", stage.digest("app", "hidden"), unlisted).expect("the manifest is there");
+    let ran = stage.run("ci").await;
+    assert_eq!((ran.ended.incomplete, deleted(&ran), stage.writes()), (1, 0, 0), "{}", ran.said);
+    assert!(ran.said.contains("the registry tells of 4 manifests and lists 3: some are hidden"), "{}", ran.said);
 }
