@@ -120,6 +120,7 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
 async fn run_once(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Result<Ended, RunError> {
     let Run { policies, acting, client, state, clock, brakes, circumstances, agreed } = run;
     let now = clock.now();
+    inventory::locate(client, state)?;
     if acting.is_enforced() {
         apply::recover(client, state, clock).await?;
     }

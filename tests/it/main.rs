@@ -9,6 +9,7 @@ mod client;
 mod crash;
 mod daemon;
 mod emulator;
+mod endpoints;
 mod estate;
 mod examples;
 mod facts;
