@@ -19,6 +19,7 @@ mod hostile;
 mod laws;
 mod leash;
 mod lookahead;
+mod many_tags;
 mod memory;
 mod metrics;
 mod network;

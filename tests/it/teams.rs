@@ -324,6 +324,13 @@ fn whatever_may_be_meant_elsewhere_matters_everywhere() {
         &[("teams/a.yaml", Some(&of_team("b-one", "team-a/web")))],
         &[("teams/a.yaml", None), ("retaind.yaml", Some(&settings(narrower)))],
         &[("retaind.yaml", Some(&settings(twice)))],
+        &[
+            (
+                "retaind.yaml",
+                Some(&settings(&twice.replace("- path: teams/b\n", "- { path: teams/b, repositories: [\"team-b/**\", shared] }\n"))),
+            ),
+            ("teams/b/deep/x.yaml", Some("")),
+        ],
     ];
     let said: String = cases.iter().map(|edits| edited(edits)).collect();
     expect![[r#"
@@ -333,6 +340,7 @@ fn whatever_may_be_meant_elsewhere_matters_everywhere() {
         everywhere: teams/b/one.yaml:3:13: a second policy is called b-one
         everywhere: teams/a.yaml: cannot read the file: No such file or directory (os error 2)
         everywhere: teams/b/one.yaml:3:13: a second policy is called b-one
+        everywhere: teams/b/deep: a folder within the folder of policies is not read, and what it protects would be forgotten, and 1 more
     "#]]
     .assert_eq(&said);
 }
