@@ -125,7 +125,8 @@ impl Live {
         let (decision, by_name) = self.decide(now);
         for start in &decision.start {
             if let Some(key) = by_name.get(&start.policy) {
-                self.begin(key.clone(), now);
+                let until = self.policy(key).and_then(|policy| policy.schedule.as_ref()?.closes(now));
+                self.begin(key.clone(), now, until);
             }
         }
         self.tell_registries();
@@ -134,7 +135,7 @@ impl Live {
         wake_at.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(HEARTBEAT)
     }
 
-    /// What a person approved is applied at once.
+    /// What a person approved is applied at once, whatever the windows are.
     fn start_what_is_approved(&mut self, now: Timestamp) {
         let approvals = self.state.take_approvals(now).unwrap_or_else(|error| {
             warn!("approvals cannot be taken up: {error}");
@@ -148,7 +149,7 @@ impl Live {
                 let key = SeriesKey { policy: policy.into(), registry };
                 info!(policy = %key.policy, registry = %key.registry, plan = %plan_hash, "plan approved");
                 if self.known.contains_key(&key) && !self.running.contains_key(&key) {
-                    self.begin(key, now);
+                    self.begin(key, now, None);
                 }
             }
         }
@@ -198,7 +199,7 @@ impl Live {
         self.configuration.policies.iter().find(|policy| policy.name == key.policy)
     }
 
-    fn begin(&mut self, key: SeriesKey, now: Timestamp) {
+    fn begin(&mut self, key: SeriesKey, now: Timestamp, until: Option<Timestamp>) {
         if let Some(known) = self.known.get_mut(&key) {
             known.last_started = Some(now);
         }
@@ -226,6 +227,7 @@ impl Live {
                 ..Circumstances::default()
             },
             brakes,
+            until,
             turn,
             started_at: now,
             stop: self.stop.clone(),
@@ -514,6 +516,7 @@ fn word(end: RunEnd) -> &'static str {
     match end {
         RunEnd::Succeeded => "succeeded",
         RunEnd::Refused => "refused",
+        RunEnd::WindowClosed => "window_closed",
         RunEnd::Failed(_) => "failed",
     }
 }

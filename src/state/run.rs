@@ -60,6 +60,8 @@ pub enum RunOutcome {
     Refused(String),
     /// Stopped on the way, by a signal or a pause: which.
     Interrupted(String),
+    /// Its window closed before everything was done; the rest waits for the next run.
+    WindowClosed,
     /// It could not be carried through: why.
     Failed(String),
 }
@@ -242,6 +244,7 @@ impl RunOutcome {
             Self::Partial => ("partial", None),
             Self::Refused(why) => ("refused", Some(why)),
             Self::Interrupted(why) => ("interrupted", Some(why)),
+            Self::WindowClosed => ("window_closed", None),
             Self::Failed(why) => ("failed", Some(why)),
         }
     }
@@ -277,6 +280,7 @@ fn read_run(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
                 "partial" => RunOutcome::Partial,
                 "refused" => RunOutcome::Refused(detail),
                 "interrupted" => RunOutcome::Interrupted(detail),
+                "window_closed" => RunOutcome::WindowClosed,
                 "failed" => RunOutcome::Failed(detail),
                 other => return Err(unreadable(7, format!("{other:?} is no outcome of a run"))),
             };

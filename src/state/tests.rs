@@ -212,6 +212,7 @@ fn every_outcome_and_verb_survives_its_text() {
         RunOutcome::Partial,
         RunOutcome::Refused(why()),
         RunOutcome::Interrupted(why()),
+        RunOutcome::WindowClosed,
         RunOutcome::Failed(why()),
     ];
     for outcome in outcomes {
@@ -474,6 +475,8 @@ fn what_was_seen_elsewhere_is_forgotten_and_what_happened_there_is_not() {
     assert_eq!(untagged(&state, 60, &[0]), BTreeMap::from([(digest(0), at(60))]));
     assert_eq!(state.open_intents(&registry(), ELSEWHERE).unwrap(), []);
     assert_eq!((state.runs(9).unwrap().len(), state.journal(&JournalFilter::default(), 9).unwrap().len()), (1, 1));
+    assert_eq!(state.approve("f00d", at(65)).unwrap(), [], "a plan of what is there is none of what is here");
+    assert!(state.in_force("ci", &registry()).unwrap().is_none());
     let run = begin(&state, 70);
     intend(&state, run, 1, 71).unwrap();
     assert_eq!(state.open_intents(&registry(), ELSEWHERE).unwrap().len(), 1);

@@ -49,6 +49,7 @@ async fn what_was_seen_in_another_registry_of_the_same_name_is_not_believed() {
         if moves {
             stage.endpoint = ELSEWHERE.to_owned();
         }
+        assert_eq!(stage.plan_again("ci").await.is_empty, moves, "a plan alone believes no more than a run");
         let first = stage.run("ci").await;
         if !moves {
             assert_eq!(deleted(&first), 3, "two stood condemned and one was untagged for a week: {}", first.said);

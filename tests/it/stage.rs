@@ -204,6 +204,7 @@ impl Stage {
             state: self.state(),
             clock: self.hands.clock(),
             brakes,
+            until: None,
             circumstances,
             agreed,
         }

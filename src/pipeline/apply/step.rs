@@ -88,8 +88,11 @@ impl<'a> Worker<'a> {
     }
 
     fn must_not_begin(&self) -> bool {
-        if self.application.brakes.are_on() {
+        let Application { brakes, until, clock, .. } = self.application;
+        if brakes.are_on() {
             self.stop(Stopped::Asked);
+        } else if until.is_some_and(|until| until <= clock.now()) {
+            self.stop(Stopped::WindowClosed);
         }
         self.progress().stopped.is_some()
     }

@@ -100,6 +100,8 @@ pub enum RunEnd {
     Succeeded,
     /// The guard held something back.
     Refused,
+    /// Its window closed before everything was done.
+    WindowClosed,
     /// Something was left undone.
     Failed(FailureReason),
 }
@@ -285,7 +287,7 @@ impl Metrics {
             families.policy_last_run_duration.with_label_values(labels).set(took.as_secs_f64());
             match end {
                 RunEnd::Succeeded => families.policy_last_success_timestamp.with_label_values(labels).set(seconds(*at)),
-                RunEnd::Refused => {}
+                RunEnd::Refused | RunEnd::WindowClosed => {}
                 RunEnd::Failed(reason) => families.policy_run_failures.with_label_values(&and(labels, reason.as_str())).inc(),
             }
             count(families, labels, tally);
