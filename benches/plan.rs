@@ -46,7 +46,7 @@ fn policy(rules: &str) -> Policy {
 }
 
 /// Single-tag images, an hour apart, half of them builds of pull requests.
-fn contents(images: u32) -> Contents {
+fn contents(images: u32) -> Arc<Contents> {
     let now: Timestamp = NOW.parse().expect("a time");
     let image = |number: u32| {
         let digest = Digest::of(&number.to_le_bytes());
@@ -71,7 +71,7 @@ fn contents(images: u32) -> Contents {
         (manifest, Tag { name: TagName::parse(&name).expect("a tag"), digest, updated_at, locks: Locks::OPEN })
     };
     let (manifests, tags) = (0..images).map(image).unzip();
-    Contents::new(manifests, tags).expect("consistent")
+    Arc::new(Contents::new(manifests, tags).expect("consistent"))
 }
 
 fn plan(bencher: Bencher<'_, '_>, images: u32, rules: &str, audited: bool) {

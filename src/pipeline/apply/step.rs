@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 use crate::acr::{self, Deleted, Failure, TagProperties};
-use crate::model::{Digest, LockChange, Locks, RepositoryName, TagName};
+use crate::model::{Digest, LockChange, Locks, RepositoryName, Tag, TagName};
 use crate::state::{Intent, IntentId, Outcome as JournalOutcome, Relocked, StateError, Verb};
 
-use super::super::plan::{DeleteStep, ExpectedTag, LockStep, Steps, UntagStep};
+use super::super::plan::{DeleteStep, LockStep, Steps, UntagStep};
 use super::recover::{manifest_outcome, tag_outcome};
 use super::{Application, Outcome, StepKind, StepReport, Stopped, probe};
 
@@ -25,9 +25,9 @@ pub(super) struct Worker<'a> {
     /// The manifests that wait for each manifest.
     waiting: BTreeMap<Digest, Vec<Digest>>,
     /// The deletes of what describes each manifest.
-    referrers: BTreeMap<Digest, Vec<&'a DeleteStep>>,
+    referrers: BTreeMap<Digest, Vec<DeleteStep<'a>>>,
     /// Where each manifest stands in the plan.
-    places: HashMap<Digest, usize>,
+    turns: HashMap<u32, usize>,
     progress: Mutex<Progress>,
 }
 
@@ -55,13 +55,13 @@ struct Asked {
 impl<'a> Worker<'a> {
     pub(super) fn new(application: &'a Application, policy: &'a str, name: &'a RepositoryName, steps: &'a Steps) -> Self {
         let mut waiting: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
-        let mut referrers: BTreeMap<Digest, Vec<&DeleteStep>> = BTreeMap::new();
-        for step in &steps.deletes {
-            step.after.iter().for_each(|holder| waiting.entry(*holder).or_default().push(step.digest));
-            step.subject.iter().for_each(|subject| referrers.entry(*subject).or_default().push(step));
+        let mut referrers: BTreeMap<Digest, Vec<DeleteStep<'_>>> = BTreeMap::new();
+        for step in steps.deletes() {
+            step.after.digests().for_each(|holder| waiting.entry(holder).or_default().push(step.digest));
+            step.subject.into_iter().for_each(|subject| referrers.entry(subject).or_default().push(step));
         }
-        let places = steps.deletes.iter().enumerate().map(|(place, step)| (step.digest, place)).collect();
-        Self { application, policy, name, steps, waiting, referrers, places, progress: Mutex::default() }
+        let turns = steps.deletes.iter().enumerate().map(|(turn, delete)| (delete.manifest, turn)).collect();
+        Self { application, policy, name, steps, waiting, referrers, turns, progress: Mutex::default() }
     }
 
     pub(super) fn stopped(self) -> Option<Stopped> {
@@ -94,19 +94,20 @@ impl<'a> Worker<'a> {
         self.progress().stopped.is_some()
     }
 
-    pub(super) async fn delete(&self, step: &DeleteStep) -> StepReport {
-        let outcome = self.delete_outcome(step).await;
+    pub(super) async fn delete(&self, step: DeleteStep<'_>) -> StepReport {
+        let outcome = self.delete_outcome(&step).await;
         if matches!(outcome, Outcome::Done | Outcome::AlreadyGone) {
             self.progress().gone.insert(step.digest);
         }
         self.report(StepKind::Delete, step.digest, None, outcome, &step.cause.to_string())
     }
 
-    async fn delete_outcome(&self, step: &DeleteStep) -> Outcome {
+    async fn delete_outcome(&self, step: &DeleteStep<'_>) -> Outcome {
         if self.must_not_begin() {
             return Outcome::NotReached;
         }
         let cascade = self.cascade(step.digest);
+        let digest_of = |place: u32| self.steps.contents.manifests()[place as usize].digest;
         {
             let progress = self.progress();
             if progress.newly_needed.contains(&step.digest) {
@@ -116,10 +117,10 @@ impl<'a> Worker<'a> {
                 let referrer = referrer.digest.short();
                 return Outcome::Skipped(format!("@{referrer} would go with it, and something pushed since the listing needs that"));
             }
-            if let Some(holder) = step.after.iter().find(|holder| !progress.gone.contains(*holder)) {
+            if let Some(holder) = step.after.digests().find(|holder| !progress.gone.contains(holder)) {
                 return Outcome::Skipped(format!("@{}, which needs it, is still there", holder.short()));
             }
-            if let Some(holder) = self.waits_for(step).iter().find(|holder| !progress.gone.contains(*holder)) {
+            if let Some(holder) = self.waits_for(step).into_iter().map(digest_of).find(|holder| !progress.gone.contains(holder)) {
                 return Outcome::Skipped(format!("@{}, which needs something that would go with it, is still there", holder.short()));
             }
         }
@@ -129,7 +130,7 @@ impl<'a> Worker<'a> {
             Ok(Reread::Different(why)) => return Outcome::Skipped(why),
             Err(error) => return self.failed(&error),
         }
-        for referrer in cascade {
+        for referrer in &cascade {
             match self.reread_for_delete(referrer).await {
                 Ok(Reread::AsExpected | Reread::Gone) => {}
                 Ok(Reread::Different(why)) => {
@@ -160,23 +161,23 @@ impl<'a> Worker<'a> {
 
     /// What must be gone before the step: what holds the manifest, and what holds something that ACR deletes along with it, as far as
     /// the plan puts that first.
-    pub(super) fn waits_for(&self, step: &DeleteStep) -> Vec<Digest> {
-        let place = |digest: &Digest| self.places.get(digest).copied();
-        let own = place(&step.digest);
-        let of_cascade = self.cascade(step.digest).into_iter().flat_map(|referrer| &referrer.after);
-        let of_cascade = of_cascade.filter(|holder| place(holder).is_some() && place(holder) < own);
-        step.after.iter().chain(of_cascade).copied().collect()
+    pub(super) fn waits_for(&self, step: &DeleteStep<'_>) -> Vec<u32> {
+        let turn = |place: &u32| self.turns.get(place).copied();
+        let own = turn(&step.place);
+        let of_cascade = self.cascade(step.digest).into_iter().flat_map(|referrer| referrer.after.places());
+        let of_cascade = of_cascade.filter(|holder| turn(holder).is_some() && turn(holder) < own);
+        step.after.places().chain(of_cascade).collect()
     }
 
     /// What ACR deletes with a manifest whatever its own lock and tags: all that describes it, at any depth. So it is read again before.
-    fn cascade(&self, subject: Digest) -> Vec<&'a DeleteStep> {
-        let mut cascade: Vec<&DeleteStep> = Vec::new();
+    fn cascade(&self, subject: Digest) -> Vec<DeleteStep<'a>> {
+        let mut cascade: Vec<DeleteStep<'_>> = Vec::new();
         let mut seen = HashSet::from([subject]);
         let mut next = vec![subject];
         while let Some(subject) = next.pop() {
             for referrer in self.referrers.get(&subject).into_iter().flatten() {
                 if seen.insert(referrer.digest) {
-                    cascade.push(referrer);
+                    cascade.push(*referrer);
                     next.push(referrer.digest);
                 }
             }
@@ -185,7 +186,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Locks, time and tags of the manifest, and each of its tags: as the plan expects them, and nothing more.
-    async fn reread_for_delete(&self, step: &DeleteStep) -> Result<Reread, acr::Error> {
+    async fn reread_for_delete(&self, step: &DeleteStep<'_>) -> Result<Reread, acr::Error> {
         let client = &self.application.client;
         let properties = match client.get_manifest_properties(self.name, step.digest).await {
             Ok(properties) => properties,
@@ -195,13 +196,14 @@ impl<'a> Worker<'a> {
         if properties.locks.protects() {
             return Ok(Reread::Different("it was locked since the listing".to_owned()));
         }
-        if properties.updated_at != Some(step.updated_at) {
+        // Unknown is not the same as unknown.
+        if step.updated_at.is_none() || properties.updated_at != step.updated_at {
             return Ok(Reread::Different("it was pushed again since the listing".to_owned()));
         }
         if let Some(tag) = properties.tags.iter().find(|tag| !step.tags.iter().any(|expected| expected.name == **tag)) {
             return Ok(Reread::Different(format!("it was tagged {tag} since the listing")));
         }
-        for tag in &step.tags {
+        for tag in step.tags {
             if let Some(why) = self.tag_differs(tag, step.digest).await? {
                 return Ok(Reread::Different(why));
             }
@@ -210,10 +212,10 @@ impl<'a> Worker<'a> {
     }
 
     /// What describes something that this plan does not delete goes because that was not there. It may have come back.
-    async fn describes_what_is_there(&self, step: &DeleteStep) -> Result<Reread, acr::Error> {
+    async fn describes_what_is_there(&self, step: &DeleteStep<'_>) -> Result<Reread, acr::Error> {
         let by_tag = step.tags.iter().filter_map(|tag| tag.name.companion_subject());
         for subject in step.subject.into_iter().chain(by_tag) {
-            if subject == step.digest || step.after.contains(&subject) {
+            if subject == step.digest || step.after.digests().any(|holder| holder == subject) {
                 continue;
             }
             match self.application.client.get_manifest_properties(self.name, subject).await {
@@ -226,7 +228,7 @@ impl<'a> Worker<'a> {
     }
 
     /// How a tag differs from what the plan expects. A tag that is gone differs in nothing that matters: one name less.
-    async fn tag_differs(&self, expected: &ExpectedTag, digest: Digest) -> Result<Option<String>, acr::Error> {
+    async fn tag_differs(&self, expected: &Tag, digest: Digest) -> Result<Option<String>, acr::Error> {
         match self.application.client.get_tag(self.name, &expected.name).await {
             Ok(found) => Ok(difference(expected, digest, &found)),
             Err(error) if error.failure == Failure::NotFound => Ok(None),
@@ -234,12 +236,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    pub(super) async fn untag(&self, step: &UntagStep) -> StepReport {
-        let outcome = self.untag_outcome(step).await;
+    pub(super) async fn untag(&self, step: UntagStep<'_>) -> StepReport {
+        let outcome = self.untag_outcome(&step).await;
         self.report(StepKind::Untag, step.digest, Some(&step.tag.name), outcome, &step.cause.to_string())
     }
 
-    async fn untag_outcome(&self, step: &UntagStep) -> Outcome {
+    async fn untag_outcome(&self, step: &UntagStep<'_>) -> Outcome {
         if self.must_not_begin() {
             return Outcome::NotReached;
         }
@@ -254,7 +256,7 @@ impl<'a> Worker<'a> {
         }
         match client.get_tag(self.name, &step.tag.name).await {
             Ok(found) => {
-                if let Some(why) = difference(&step.tag, step.digest, &found) {
+                if let Some(why) = difference(step.tag, step.digest, &found) {
                     return Outcome::Skipped(why);
                 }
             }
@@ -274,17 +276,17 @@ impl<'a> Worker<'a> {
         .await
     }
 
-    pub(super) async fn lock(&self, step: &LockStep) -> StepReport {
+    pub(super) async fn lock(&self, step: &LockStep<'_>) -> StepReport {
         let outcome = self.lock_outcome(step).await;
-        self.report(StepKind::Lock, step.digest, step.tag.as_ref(), outcome, &step.cause.to_string())
+        self.report(StepKind::Lock, step.digest, step.tag, outcome, &step.cause.to_string())
     }
 
-    async fn lock_outcome(&self, step: &LockStep) -> Outcome {
+    async fn lock_outcome(&self, step: &LockStep<'_>) -> Outcome {
         if self.must_not_begin() {
             return Outcome::NotReached;
         }
         let client = &self.application.client;
-        let (digest, locks) = match &step.tag {
+        let (digest, locks) = match step.tag {
             Some(tag) => match client.get_tag(self.name, tag).await {
                 Ok(found) => (found.digest, found.locks),
                 Err(error) if error.failure == Failure::NotFound => return Outcome::Skipped("the tag is gone".to_owned()),
@@ -302,8 +304,8 @@ impl<'a> Worker<'a> {
         if locks != step.from {
             return Outcome::Skipped("its lock was changed since the listing".to_owned());
         }
-        self.record_and_ask(Verb::SetLocks, step.digest, step.tag.as_ref(), &[], &step.cause.to_string(), async || {
-            let locks = match &step.tag {
+        self.record_and_ask(Verb::SetLocks, step.digest, step.tag, &[], &step.cause.to_string(), async || {
+            let locks = match step.tag {
                 Some(tag) => client.update_tag(self.name, tag, step.change).await.map(|tag| tag.locks),
                 None => client.update_manifest(self.name, step.digest, step.change).await.map(|manifest| manifest.locks),
             };
@@ -329,9 +331,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Notes what is ours of the lock from now on. A lock whose answer was lost is not claimed: it stays closed until somebody opens it.
-    fn note_relocked(&self, step: &LockStep, left: Locks) {
-        let LockStep { digest, tag, from: _, change, closed_by, cause: _ } = step;
-        let relocked = Relocked { policy: self.policy, digest: *digest, tag: tag.as_ref(), change: *change, closed_by, left };
+    fn note_relocked(&self, step: &LockStep<'_>, left: Locks) {
+        let LockStep { digest, tag, from: _, change, closed_by, cause: _ } = *step;
+        let relocked = Relocked { policy: self.policy, digest, tag, change, closed_by, left };
         let Application { client, state, .. } = self.application;
         if let Err(error) = state.note_relocked(client.registry(), self.name, &relocked) {
             self.journal_failed(&error);
@@ -339,9 +341,9 @@ impl<'a> Worker<'a> {
     }
 
     /// What a read says about a lock change whose answer was lost.
-    async fn lock_journal_outcome(&self, step: &LockStep) -> Option<JournalOutcome> {
+    async fn lock_journal_outcome(&self, step: &LockStep<'_>) -> Option<JournalOutcome> {
         let client = &self.application.client;
-        let locks = match &step.tag {
+        let locks = match step.tag {
             Some(tag) => client.get_tag(self.name, tag).await.map(|tag| tag.locks),
             None => client.get_manifest_properties(self.name, step.digest).await.map(|manifest| manifest.locks),
         };
@@ -470,7 +472,7 @@ impl StepKind {
     }
 }
 
-fn difference(expected: &ExpectedTag, digest: Digest, found: &TagProperties) -> Option<String> {
+fn difference(expected: &Tag, digest: Digest, found: &TagProperties) -> Option<String> {
     let name = &expected.name;
     if found.digest != digest {
         return Some(format!("its tag {name} was moved to @{} since the listing", found.digest.short()));
