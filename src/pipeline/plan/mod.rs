@@ -115,7 +115,7 @@ impl Plan {
 /// Puts what goes into steps.
 pub fn steps(contents: &Arc<Contents>, evaluation: &Evaluation, acting: &Policy) -> Steps {
     let Evaluation { manifests, tags, locks, marks: _, graph, images, images_going } = evaluation;
-    let mut names = Names { acting, known: BTreeMap::new(), rules: Vec::new() };
+    let mut names = Names::new(acting);
     let untags = tags.going().filter(|tag| !manifests.goes(contents.owner_of(*tag)));
     let untags = untags.map(|tag| Untag { tag, why: names.why(tags.reasons(tag)) }).collect();
     // What has no time is kept, so what goes has one.
@@ -160,27 +160,29 @@ struct Names<'a> {
     acting: &'a Policy,
     known: BTreeMap<Vec<RuleRef>, u32>,
     rules: Vec<RuleNames>,
+    /// Those of the step at hand: a million steps take one allocation.
+    at_hand: Vec<RuleRef>,
 }
 
-impl Names<'_> {
-    fn why(&mut self, reasons: &[Reason]) -> Why {
-        let rules: Vec<RuleRef> =
-            reasons.iter().filter_map(|reason| if let Reason::DeleteRule(rule) = reason { Some(*rule) } else { None }).collect();
-        let root = reasons.iter().find_map(|reason| if let Reason::WithRoot(root) = reason { Some(*root) } else { None });
-        match root {
-            _ if !rules.is_empty() => Why::Rules(self.place(rules)),
-            Some(root) => Why::Image(root),
-            None => Why::LeftBehind,
-        }
+impl<'a> Names<'a> {
+    fn new(acting: &'a Policy) -> Self {
+        Self { acting, known: BTreeMap::new(), rules: Vec::new(), at_hand: Vec::new() }
     }
 
-    fn place(&mut self, rules: Vec<RuleRef>) -> u32 {
-        if let Some(place) = self.known.get(&rules) {
+    fn why(&mut self, reasons: &[Reason]) -> Why {
+        self.at_hand.clear();
+        self.at_hand.extend(reasons.iter().filter_map(|reason| if let Reason::DeleteRule(rule) = reason { Some(*rule) } else { None }));
+        let root = || reasons.iter().find_map(|reason| if let Reason::WithRoot(root) = reason { Some(*root) } else { None });
+        if self.at_hand.is_empty() { root().map_or(Why::LeftBehind, Why::Image) } else { Why::Rules(self.place_at_hand()) }
+    }
+
+    fn place_at_hand(&mut self) -> u32 {
+        if let Some(place) = self.known.get(self.at_hand.as_slice()) {
             return *place;
         }
         let place = u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
-        self.rules.push(names_of(self.acting, &rules));
-        self.known.insert(rules, place);
+        self.rules.push(names_of(self.acting, &self.at_hand));
+        self.known.insert(self.at_hand.clone(), place);
         place
     }
 }
