@@ -63,6 +63,24 @@ impl Digest {
     }
 }
 
+/// Makes the digest of a text that is written bit by bit and never held whole.
+#[derive(Debug, Default)]
+pub struct DigestWriter(Sha256);
+
+impl DigestWriter {
+    /// The digest of all that was written.
+    pub fn digest(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+impl fmt::Write for DigestWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
+}
+
 impl FromStr for Digest {
     type Err = InvalidDigest;
 
@@ -92,6 +110,8 @@ impl fmt::Debug for Digest {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -101,6 +121,13 @@ mod tests {
         assert_eq!(digest.to_string(), text);
         assert_eq!(text.parse(), Ok(digest));
         assert_eq!(digest.short(), "e3b0c44298fc");
+    }
+
+    #[test]
+    fn what_is_written_bit_by_bit_has_the_digest_of_the_whole() {
+        let mut writer = DigestWriter::default();
+        write!(writer, "a{}", 1).and_then(|()| writer.write_str("b")).expect("cannot fail");
+        assert_eq!(writer.digest(), Digest::of(b"a1b"));
     }
 
     #[test]

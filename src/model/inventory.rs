@@ -35,7 +35,7 @@ pub struct Repository {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listing {
     /// Everything was listed and everything that had to be read was read.
-    Complete(Contents),
+    Complete(Arc<Contents>),
     /// Something is missing, so nothing in this repository may be deleted. Never empty.
     Incomplete(Vec<Gap>),
 }
@@ -50,7 +50,7 @@ impl Gap {
 }
 
 /// Everything in a repository. Made by [`Contents::new`], which orders it and joins tags to manifests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     manifests: Vec<Manifest>,
     tags: Vec<Tag>,

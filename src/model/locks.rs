@@ -37,7 +37,7 @@ impl Locks {
 }
 
 /// Attributes to set; None leaves one as it is. At least one is set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LockChange {
     /// `deleteEnabled`.
     pub can_delete: Option<bool>,

@@ -10,7 +10,7 @@ mod name;
 mod observations;
 mod platform;
 
-pub use digest::{Digest, InvalidDigest};
+pub use digest::{Digest, DigestWriter, InvalidDigest};
 pub use facts::{ConfigBlob, Depth, Facts, Pairs, Texts};
 pub use inventory::{Contents, Gap, Inventory, Listing, Manifest, References, Repository, Tag, Tie};
 pub use locks::{Level, LockChange, Locks};

@@ -4,8 +4,8 @@
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use retaind::model::{Digest, LockChange, Locks, Manifest, Mark, MediaType, OwnLock, References, Tag, TagName};
-use retaind::pipeline::evaluate::evaluate;
-use retaind::pipeline::plan::{Cause, DeleteStep, ExpectedTag, LockStep, Steps, UntagStep, audit, steps};
+use retaind::pipeline::evaluate::{LockPlace, evaluate};
+use retaind::pipeline::plan::{Asked, Relock, Steps, Untag, Why, audit, steps};
 use retaind::policy::{
     About, Action, Count, Delete, Filter, Grouping, Images, Keep, KeepWhen, Limits, LockRule, LockTarget, Mode, OrderBy, Pattern, Period,
     Rule, Selector,
@@ -95,19 +95,24 @@ fn broken(world: &World, steps: &Steps) -> Vec<&'static str> {
 
 fn without(mut steps: Steps, digest: Digest) -> Steps {
     let before = steps.deletes.len();
-    steps.deletes.retain(|step| step.digest != digest);
+    let place = steps.contents.find(digest);
+    steps.deletes.retain(|delete| Some(delete.manifest) != place);
     assert_eq!(steps.deletes.len() + 1, before, "the plan deleted it");
     steps
 }
 
-fn step_mut(steps: &mut Steps, digest: Digest) -> &mut DeleteStep {
-    steps.deletes.iter_mut().find(|step| step.digest == digest).expect("the plan deletes it")
+/// The steps, of which that on this manifest waits for nobody.
+fn impatient(mut steps: Steps, digest: Digest) -> Steps {
+    let place = steps.contents.find(digest).expect("a listed manifest");
+    assert!(steps.waits.iter().any(|(waiting, _)| *waiting == place), "the plan lets it wait");
+    steps.waits.retain(|(waiting, _)| *waiting != place);
+    steps
 }
 
-fn untag(world: &World, name: &str) -> UntagStep {
-    let tag = world.tags.iter().find(|tag| tag.name.as_str() == name).expect("a listed tag");
-    let expected = ExpectedTag { name: tag.name.clone(), updated_at: tag.updated_at };
-    UntagStep { tag: expected, digest: tag.digest, cause: Cause::LeftBehind }
+fn untag(world: &World, name: &str) -> Steps {
+    let contents = world.contents();
+    let tag = contents.find_tag(&TagName::parse(name).expect("a tag")).expect("a listed tag");
+    Steps { untags: vec![Untag { tag, why: Why::LeftBehind }], contents, ..Steps::default() }
 }
 
 #[test]
@@ -133,8 +138,7 @@ fn a_referrer_that_stays_without_its_subject_is_found() {
 #[test]
 fn a_referrer_that_goes_without_its_subject_is_found() {
     let world = world();
-    let mut steps = without(without(world.plan(), INDEX), CHILD);
-    step_mut(&mut steps, REFERRER).after.clear();
+    let steps = impatient(without(without(world.plan(), INDEX), CHILD), REFERRER);
     assert!(broken(&world, &steps).contains(&"S4"));
 }
 
@@ -161,7 +165,7 @@ fn locks_at_every_level_are_found() {
 fn a_tag_removed_from_a_locked_manifest_is_found() {
     let mut world = world();
     world.manifest_mut(IMAGE).locks = Locks::UNKNOWN;
-    let steps = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
+    let steps = untag(&world, "old-image");
     assert_eq!(broken(&world, &steps), ["S2"]);
 }
 
@@ -185,31 +189,35 @@ fn what_is_young_or_of_unknown_age_is_found() {
 fn an_old_tag_on_a_young_manifest_is_found() {
     let mut world = world();
     world.manifest_mut(IMAGE).updated_at = Some(world.now - SignedDuration::from_hours(1));
-    let steps = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
+    let steps = untag(&world, "old-image");
     assert_eq!(broken(&world, &steps), ["S6", "S17"]);
 }
 
 #[test]
 fn tags_other_than_the_listed_ones_are_found() {
     let world = world();
-    let mut forgotten = world.plan();
-    step_mut(&mut forgotten, IMAGE).tags.clear();
-    assert!(broken(&world, &forgotten).contains(&"S5"));
+    let mut more_tags = world.clone();
+    more_tags.tags.push(Tag { name: TagName::parse("old-too").expect("a tag"), ..world.tags[0].clone() });
+    assert!(broken(&more_tags, &world.plan()).contains(&"S5"));
+    let mut not_listed = world.clone();
+    not_listed.manifests.retain(|manifest| manifest.digest != COMPANION);
+    not_listed.tags.retain(|tag| tag.digest != COMPANION);
+    assert!(broken(&not_listed, &world.plan()).contains(&"S5"));
     let mut twice = world.plan();
-    twice.deletes.push(twice.deletes[0].clone());
+    twice.deletes.push(twice.deletes[0]);
     assert!(broken(&world, &twice).contains(&"S5"));
-    let mut elsewhere = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
-    elsewhere.untags[0].digest = INDEX;
-    assert!(broken(&world, &elsewhere).contains(&"S5"));
+    let mut elsewhere = world.clone();
+    elsewhere.tag_mut("old-image").digest = INDEX;
+    assert!(broken(&world, &untag(&elsewhere, "old-image")).contains(&"S5"));
     let mut beside = world.plan();
-    beside.untags.push(untag(&world, "old-image"));
+    beside.untags = untag(&world, "old-image").untags;
     assert_eq!(broken(&world, &beside), ["S5"]);
 }
 
 #[test]
 fn an_order_that_leaves_holes_is_found() {
     let world = world();
-    let place = |steps: &Steps, digest| steps.deletes.iter().position(|step| step.digest == digest).expect("the plan deletes it");
+    let place = |steps: &Steps, digest| steps.deletes().position(|step| step.digest == digest).expect("the plan deletes it");
     let swapped = |left, right| {
         let mut steps = world.plan();
         let (left, right) = (place(&steps, left), place(&steps, right));
@@ -218,9 +226,7 @@ fn an_order_that_leaves_holes_is_found() {
     };
     assert!(broken(&world, &swapped(INDEX, CHILD)).contains(&"S3"));
     assert!(broken(&world, &swapped(INDEX, REFERRER)).contains(&"S4"));
-    let mut impatient = world.plan();
-    step_mut(&mut impatient, CHILD).after.clear();
-    assert!(broken(&world, &impatient).contains(&"S3"), "a child must wait until its index is gone");
+    assert!(broken(&world, &impatient(world.plan(), CHILD)).contains(&"S3"), "a child must wait until its index is gone");
 }
 
 #[test]
@@ -233,8 +239,7 @@ fn what_rules_of_any_policy_protect_is_found() {
         let rules = vec![Rule { name: "protected".into(), action }];
         world.policies.push(policy(1, Mode::DryRun, rules, Limits { keep_at_least: 0, ..Limits::default() }));
         assert_eq!(broken(&world, &steps), ["S17"], "{world}");
-        let untag = Steps { untags: vec![untag(&world, "old-image")], ..Steps::default() };
-        assert_eq!(broken(&world, &untag), ["S17"], "{world}");
+        assert_eq!(broken(&world, &untag(&world, "old-image")), ["S17"], "{world}");
     }
 }
 
@@ -327,7 +332,7 @@ fn an_orphan_that_only_other_rules_choose_is_found() {
     let rule = |about| Rule { name: "bare".into(), action: Action::Delete(delete(about)) };
     world.policies[0].rules.push(rule(About::Orphaned));
     let steps = world.plan();
-    assert!(steps.deletes.iter().any(|step| step.digest == COMPANION) && broken(&world, &steps).is_empty());
+    assert!(steps.deletes().any(|step| step.digest == COMPANION) && broken(&world, &steps).is_empty());
     world.policies[0].rules[1] = rule(About::Untagged);
     assert_eq!(broken(&world, &steps), ["S17"]);
     world.policies[0].rules[1] = rule(About::Orphaned);
@@ -343,8 +348,13 @@ fn locks_that_no_rule_may_open_are_found() {
     let mut world = world();
     world.tag_mut("old-image").locks = closed;
     let tag = world.tag_mut("old-image").name.clone();
-    let step = LockStep { digest: IMAGE, tag: Some(tag.clone()), from: closed, change, closed_by: Vec::new(), cause: Cause::LeftBehind };
-    let steps = Steps { locks: vec![step.clone()], ..Steps::default() };
+    let opened = |world: &World| {
+        let contents = world.contents();
+        let place = LockPlace::Tag(contents.find_tag(&tag).expect("a listed tag"));
+        let asked = vec![Asked { rules: [].into(), released_by: [].into(), closed_by: Vec::new() }];
+        Steps { locks: vec![Relock { place, change, asked: 0 }], asked, contents, ..Steps::default() }
+    };
+    let steps = opened(&world);
     world.expect(&steps, &["S2: tag old-image is opened, and no rule says so"]);
 
     let lock = |change, release| LockRule { selector: Selector::tags(glob(&["old-*"], &[])), change, on: LockTarget::Tag, release };
@@ -355,15 +365,16 @@ fn locks_that_no_rule_may_open_are_found() {
     let rules = vec![Rule { name: "hold".into(), action: Action::Lock(lock(close, false)) }];
     unlocked.policies.push(policy(1, Mode::DryRun, rules, Limits { keep_at_least: 0, ..Limits::default() }));
     unlocked.expect(&steps, &["S17: tag old-image is opened, and a lock rule chooses it"]);
-    let elsewhere = Steps { locks: vec![LockStep { from: Locks::OPEN, ..step }], ..Steps::default() };
+    let mut open = unlocked.clone();
+    open.tag_mut("old-image").locks = Locks::OPEN;
     unlocked.policies.pop();
-    unlocked.expect(&elsewhere, &["S5: tag old-image is not listed with the lock that the plan expects"]);
+    unlocked.expect(&opened(&open), &["S5: tag old-image is not listed with the lock that the plan expects"]);
 
     let selector = Selector::tags(glob(&["none"], &[]));
     let rule = LockRule { selector, ..lock(close, true) };
     world.policies[0].rules.push(Rule { name: "own".into(), action: Action::Lock(rule) });
     world.expect(&steps, &["S2: tag old-image is opened, and no rule says so"]);
-    let mark = Mark { policy: world.policies[0].name.clone(), rule: "own".into(), digest: IMAGE, tag: Some(tag) };
+    let mark = Mark { policy: world.policies[0].name.clone(), rule: "own".into(), digest: IMAGE, tag: Some(tag.clone()) };
     world.own_locks = vec![OwnLock { mark, closed: close, left: closed }];
     world.expect(&steps, &[]);
     world.own_locks[0].left.can_read = false;

@@ -32,9 +32,9 @@ struct Losses {
 
 fn losses(world: &World) -> Losses {
     let steps = planned(world);
-    let with_manifests = steps.deletes.iter().flat_map(|step| &step.tags).map(|tag| tag.name.clone());
-    let alone = steps.untags.iter().map(|step| step.tag.name.clone());
-    Losses { manifests: steps.deletes.iter().map(|step| step.digest).collect(), tags: with_manifests.chain(alone).collect() }
+    let with_manifests = steps.deletes().flat_map(|step| step.tags).map(|tag| tag.name.clone());
+    let alone = steps.untags().map(|step| step.tag.name.clone());
+    Losses { manifests: steps.deletes().map(|step| step.digest).collect(), tags: with_manifests.chain(alone).collect() }
 }
 
 fn say(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
@@ -332,10 +332,10 @@ fn lists(world: &World, index: &Manifest, wanted: Digest) -> bool {
 fn holders_go_before_what_they_hold_and_nothing_is_protected() {
     for_many_worlds_in(Language::Whole, |world, _| {
         let steps = planned(world);
-        let place = |digest| steps.deletes.iter().position(|step| step.digest == digest);
+        let place = |digest| steps.deletes().position(|step| step.digest == digest);
         let min_age = world.acting().limits.min_age;
         let is_young = |time: Option<jiff::Timestamp>| time.is_none_or(|time| world.now.duration_since(time) < min_age);
-        for (own_place, step) in steps.deletes.iter().enumerate() {
+        for (own_place, step) in steps.deletes().enumerate() {
             let manifest = world.manifests.iter().find(|manifest| manifest.digest == step.digest).expect("a listed manifest");
             let tags: Vec<&Tag> = world.tags_of(step.digest).collect();
             let locked = manifest.locks.protects() || world.repository_locks.protects() || tags.iter().any(|tag| tag.locks.protects());
@@ -346,10 +346,10 @@ fn holders_go_before_what_they_hold_and_nothing_is_protected() {
             }
             let subject = manifest.references.subject().filter(|subject| !lists(world, manifest, *subject)).and_then(place);
             say(subject.is_none_or(|subject| subject < own_place), || format!("{} goes before its subject", short(step.digest)))?;
-            let waits = step.after.iter().all(|holder| place(*holder).is_some_and(|holder| holder < own_place));
+            let waits = step.after.digests().all(|holder| place(holder).is_some_and(|holder| holder < own_place));
             say(waits, || format!("{} waits for what does not go before it", short(step.digest)))?;
         }
-        for step in &steps.untags {
+        for step in steps.untags() {
             let tag = world.tags.iter().find(|tag| tag.name == step.tag.name).expect("a listed tag");
             let fine = tag.digest == step.digest && !tag.locks.protects() && !is_young(tag.updated_at) && place(tag.digest).is_none();
             say(fine, || format!("{} is locked, young or elsewhere", tag.name))?;
@@ -361,7 +361,7 @@ fn holders_go_before_what_they_hold_and_nothing_is_protected() {
 /// What the registry is like after the steps: locks as written, tags gone, manifests gone with their tags and with what refers to them.
 fn applied(world: &World, steps: &Steps) -> World {
     let mut world = world.clone();
-    for step in &steps.locks {
+    for step in steps.locks() {
         let set = |locks: &mut Locks| {
             locks.can_delete = step.change.can_delete.unwrap_or(locks.can_delete);
             locks.can_write = step.change.can_write.unwrap_or(locks.can_write);
@@ -369,12 +369,12 @@ fn applied(world: &World, steps: &Steps) -> World {
             locks.can_list = step.change.can_list.unwrap_or(locks.can_list);
         };
         match &step.tag {
-            Some(name) => world.tags.iter_mut().filter(|tag| tag.name == *name).for_each(|tag| set(&mut tag.locks)),
+            Some(name) => world.tags.iter_mut().filter(|tag| tag.name == **name).for_each(|tag| set(&mut tag.locks)),
             None => world.manifests.iter_mut().filter(|manifest| manifest.digest == step.digest).for_each(|found| set(&mut found.locks)),
         }
     }
-    world.tags.retain(|tag| !steps.untags.iter().any(|step| step.tag.name == tag.name));
-    let mut gone: Vec<Digest> = steps.deletes.iter().map(|step| step.digest).collect();
+    world.tags.retain(|tag| !steps.untags().any(|step| step.tag.name == tag.name));
+    let mut gone: Vec<Digest> = steps.deletes().map(|step| step.digest).collect();
     while let Some(digest) = gone.pop() {
         let refers = |manifest: &&Manifest| manifest.references.subject() == Some(digest);
         gone.extend(world.manifests.iter().filter(refers).map(|manifest| manifest.digest));

@@ -1,5 +1,6 @@
 //! One image with very many tags: deciding and reporting must not take longer than the number of tags warrants.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -38,7 +39,8 @@ fn inventory(tags: u32) -> Inventory {
     let tag = |name: String| Tag { name: TagName::parse(&name).expect("a tag"), digest, updated_at, locks: Locks::OPEN };
     let contents = Contents::new(vec![manifest], names.map(tag).collect()).expect("consistent");
     let name = RepositoryName::parse("app").expect("a name");
-    let repository = Repository { name, locks: Locks::OPEN, observations: Observations::default(), listing: Listing::Complete(contents) };
+    let repository =
+        Repository { name, locks: Locks::OPEN, observations: Observations::default(), listing: Listing::Complete(Arc::new(contents)) };
     Inventory { registry: contoso(), taken_at: now(), repositories: vec![repository] }
 }
 

@@ -184,11 +184,11 @@ fn judged(context: &Context<'_>, evaluation: &Evaluation, steps: Option<&Steps>,
     }
     let name = tag.map(|tag| &contents.tags()[tag as usize].name);
     let digest = contents.manifests()[manifest as usize].digest;
-    let is_meant = |lock: &&LockStep| lock.digest == digest && (lock.tag.is_none() || lock.tag.as_ref() == name);
-    for lock in steps.into_iter().flat_map(|steps| &steps.locks).filter(is_meant) {
+    let is_meant = |lock: &LockStep<'_>| lock.digest == digest && (lock.tag.is_none() || lock.tag == name);
+    for lock in steps.into_iter().flat_map(Steps::locks).filter(is_meant) {
         got.verdicts.extend(lock_verdicts(lock.change));
         got.reasons.push(format!("{} changes its lock", lock.cause));
-        if let Cause::Rules(rules) | Cause::Released(rules) = &lock.cause {
+        if let Cause::Rules(rules) | Cause::Released(rules) = lock.cause {
             rules.iter().for_each(|rule| got.rule(&policies[acting].name, rule));
         }
     }

@@ -15,11 +15,11 @@ use jiff::Timestamp;
 
 use crate::acr::Client;
 use crate::clock::Clock;
-use crate::model::{Digest, RepositoryName};
+use crate::model::RepositoryName;
 use crate::state::{RunId, State};
 
 use super::guard::ApprovedPlan;
-use super::plan::{DeleteStep, Steps};
+use super::plan::{Delete, Steps};
 use step::Worker;
 
 pub use brakes::{Brakes, pause_file};
@@ -63,18 +63,18 @@ pub async fn apply(application: &Application, approved: &ApprovedPlan) -> Applie
 async fn repository(application: &Application, policy: &str, name: &RepositoryName, steps: &Steps) -> AppliedRepository {
     let worker = Worker::new(application, policy, name, steps);
     let mut reports = Vec::new();
-    for step in &steps.locks {
-        reports.push(worker.lock(step).await);
+    for step in steps.locks() {
+        reports.push(worker.lock(&step).await);
     }
     for portion in steps.untags.chunks(STEPS_BETWEEN_PROBES) {
         worker.probe().await;
-        let work = stream::iter(portion).map(|step| worker.untag(step));
+        let work = stream::iter(portion).map(|untag| worker.untag(steps.untag(*untag)));
         reports.extend(work.buffered(DELETES_IN_FLIGHT_MAX).collect::<Vec<_>>().await);
     }
-    for wave in waves(&steps.deletes, |step| worker.waits_for(step)) {
+    for wave in waves(&steps.deletes, |delete| worker.waits_for(&steps.delete(delete))) {
         for portion in wave.chunks(STEPS_BETWEEN_PROBES) {
             worker.probe().await;
-            let work = stream::iter(portion).map(|step| worker.delete(step));
+            let work = stream::iter(portion).map(|delete| worker.delete(steps.delete(*delete)));
             reports.extend(work.buffered(DELETES_IN_FLIGHT_MAX).collect::<Vec<_>>().await);
         }
     }
@@ -82,18 +82,18 @@ async fn repository(application: &Application, policy: &str, name: &RepositoryNa
 }
 
 /// The deletes in waves: whatever waits for another is in a later wave than all that it waits for.
-fn waves(deletes: &[DeleteStep], waits_for: impl Fn(&DeleteStep) -> Vec<Digest>) -> Vec<Vec<&DeleteStep>> {
-    let mut wave_of: HashMap<Digest, usize> = HashMap::new();
-    let mut waves: Vec<Vec<&DeleteStep>> = Vec::new();
-    for step in deletes {
+fn waves(deletes: &[Delete], waits_for: impl Fn(Delete) -> Vec<u32>) -> Vec<Vec<Delete>> {
+    let mut wave_of: HashMap<u32, usize> = HashMap::new();
+    let mut waves: Vec<Vec<Delete>> = Vec::new();
+    for delete in deletes.iter().copied() {
         // Holders come first in a plan, so their waves are known; one that was cut out of the plan is in none, and the step will
         // find that it is not gone.
-        let wave = waits_for(step).iter().filter_map(|holder| wave_of.get(holder)).max().map_or(0, |wave| wave + 1);
-        wave_of.insert(step.digest, wave);
+        let wave = waits_for(delete).iter().filter_map(|holder| wave_of.get(holder)).max().map_or(0, |wave| wave + 1);
+        wave_of.insert(delete.manifest, wave);
         if waves.len() == wave {
             waves.push(Vec::new());
         }
-        waves[wave].push(step);
+        waves[wave].push(delete);
     }
     waves
 }

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 use crate::acr::{self, Deleted, Failure, TagProperties};
-use crate::model::{Digest, RepositoryName, TagName};
+use crate::model::{Digest, RepositoryName, Tag, TagName};
 use crate::state::{Intent, IntentId, Outcome as JournalOutcome, Relocked, StateError, Verb};
 
-use super::super::plan::{DeleteStep, ExpectedTag, LockStep, Steps, UntagStep};
+use super::super::plan::{DeleteStep, LockStep, Steps, UntagStep};
 use super::recover::{manifest_outcome, may_be_claimed, read_locks, relock_outcome, tag_outcome};
 use super::{Application, Outcome, StepKind, StepReport, Stopped, probe};
 
@@ -25,9 +25,9 @@ pub(super) struct Worker<'a> {
     /// The manifests that wait for each manifest.
     waiting: BTreeMap<Digest, Vec<Digest>>,
     /// The deletes of what describes each manifest.
-    referrers: BTreeMap<Digest, Vec<&'a DeleteStep>>,
+    referrers: BTreeMap<Digest, Vec<DeleteStep<'a>>>,
     /// Where each manifest stands in the plan.
-    places: HashMap<Digest, usize>,
+    turns: HashMap<u32, usize>,
     progress: Mutex<Progress>,
 }
 
@@ -55,13 +55,13 @@ struct Asked {
 impl<'a> Worker<'a> {
     pub(super) fn new(application: &'a Application, policy: &'a str, name: &'a RepositoryName, steps: &'a Steps) -> Self {
         let mut waiting: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
-        let mut referrers: BTreeMap<Digest, Vec<&DeleteStep>> = BTreeMap::new();
-        for step in &steps.deletes {
-            step.after.iter().for_each(|holder| waiting.entry(*holder).or_default().push(step.digest));
-            step.subject.iter().for_each(|subject| referrers.entry(*subject).or_default().push(step));
+        let mut referrers: BTreeMap<Digest, Vec<DeleteStep<'_>>> = BTreeMap::new();
+        for step in steps.deletes() {
+            step.after.digests().for_each(|holder| waiting.entry(holder).or_default().push(step.digest));
+            step.subject.into_iter().for_each(|subject| referrers.entry(subject).or_default().push(step));
         }
-        let places = steps.deletes.iter().enumerate().map(|(place, step)| (step.digest, place)).collect();
-        Self { application, policy, name, steps, waiting, referrers, places, progress: Mutex::default() }
+        let turns = steps.deletes.iter().enumerate().map(|(turn, delete)| (delete.manifest, turn)).collect();
+        Self { application, policy, name, steps, waiting, referrers, turns, progress: Mutex::default() }
     }
 
     pub(super) fn stopped(self) -> Option<Stopped> {
@@ -97,19 +97,20 @@ impl<'a> Worker<'a> {
         self.progress().stopped.is_some()
     }
 
-    pub(super) async fn delete(&self, step: &DeleteStep) -> StepReport {
-        let outcome = self.delete_outcome(step).await;
+    pub(super) async fn delete(&self, step: DeleteStep<'_>) -> StepReport {
+        let outcome = self.delete_outcome(&step).await;
         if matches!(outcome, Outcome::Done | Outcome::AlreadyGone) {
             self.progress().gone.insert(step.digest);
         }
         self.report(StepKind::Delete, step.digest, None, outcome, &step.cause.to_string())
     }
 
-    async fn delete_outcome(&self, step: &DeleteStep) -> Outcome {
+    async fn delete_outcome(&self, step: &DeleteStep<'_>) -> Outcome {
         if self.must_not_begin() {
             return Outcome::NotReached;
         }
         let cascade = self.cascade(step.digest);
+        let digest_of = |place: u32| self.steps.contents.manifests()[place as usize].digest;
         {
             let progress = self.progress();
             if progress.newly_needed.contains(&step.digest) {
@@ -119,10 +120,10 @@ impl<'a> Worker<'a> {
                 let referrer = referrer.digest.short();
                 return Outcome::Skipped(format!("@{referrer} would go with it, and something pushed since the listing needs that"));
             }
-            if let Some(holder) = step.after.iter().find(|holder| !progress.gone.contains(*holder)) {
+            if let Some(holder) = step.after.digests().find(|holder| !progress.gone.contains(holder)) {
                 return Outcome::Skipped(format!("@{}, which needs it, is still there", holder.short()));
             }
-            if let Some(holder) = self.waits_for(step).iter().find(|holder| !progress.gone.contains(*holder)) {
+            if let Some(holder) = self.waits_for(step).into_iter().map(digest_of).find(|holder| !progress.gone.contains(holder)) {
                 return Outcome::Skipped(format!("@{}, which needs something that would go with it, is still there", holder.short()));
             }
         }
@@ -132,7 +133,7 @@ impl<'a> Worker<'a> {
             Ok(Reread::Different(why)) => return Outcome::Skipped(why),
             Err(error) => return self.failed(&error),
         }
-        for referrer in cascade {
+        for referrer in &cascade {
             match self.reread_for_delete(referrer).await {
                 Ok(Reread::AsExpected | Reread::Gone) => {}
                 Ok(Reread::Different(why)) => {
@@ -163,23 +164,23 @@ impl<'a> Worker<'a> {
 
     /// What must be gone before the step: what holds the manifest, and what holds something that ACR deletes along with it, as far as
     /// the plan puts that first.
-    pub(super) fn waits_for(&self, step: &DeleteStep) -> Vec<Digest> {
-        let place = |digest: &Digest| self.places.get(digest).copied();
-        let own = place(&step.digest);
-        let of_cascade = self.cascade(step.digest).into_iter().flat_map(|referrer| &referrer.after);
-        let of_cascade = of_cascade.filter(|holder| place(holder).is_some() && place(holder) < own);
-        step.after.iter().chain(of_cascade).copied().collect()
+    pub(super) fn waits_for(&self, step: &DeleteStep<'_>) -> Vec<u32> {
+        let turn = |place: &u32| self.turns.get(place).copied();
+        let own = turn(&step.place);
+        let of_cascade = self.cascade(step.digest).into_iter().flat_map(|referrer| referrer.after.places());
+        let of_cascade = of_cascade.filter(|holder| turn(holder).is_some() && turn(holder) < own);
+        step.after.places().chain(of_cascade).collect()
     }
 
     /// What ACR deletes with a manifest whatever its own lock and tags: all that describes it, at any depth. So it is read again before.
-    fn cascade(&self, subject: Digest) -> Vec<&'a DeleteStep> {
-        let mut cascade: Vec<&DeleteStep> = Vec::new();
+    fn cascade(&self, subject: Digest) -> Vec<DeleteStep<'a>> {
+        let mut cascade: Vec<DeleteStep<'_>> = Vec::new();
         let mut seen = HashSet::from([subject]);
         let mut next = vec![subject];
         while let Some(subject) = next.pop() {
             for referrer in self.referrers.get(&subject).into_iter().flatten() {
                 if seen.insert(referrer.digest) {
-                    cascade.push(referrer);
+                    cascade.push(*referrer);
                     next.push(referrer.digest);
                 }
             }
@@ -188,7 +189,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Locks, time and tags of the manifest, and each of its tags: as the plan expects them, and nothing more.
-    async fn reread_for_delete(&self, step: &DeleteStep) -> Result<Reread, acr::Error> {
+    async fn reread_for_delete(&self, step: &DeleteStep<'_>) -> Result<Reread, acr::Error> {
         let client = &self.application.client;
         let properties = match client.get_manifest_properties(self.name, step.digest).await {
             Ok(properties) => properties,
@@ -198,13 +199,14 @@ impl<'a> Worker<'a> {
         if properties.locks.protects() {
             return Ok(Reread::Different("it was locked since the listing".to_owned()));
         }
-        if properties.updated_at != Some(step.updated_at) {
+        // Unknown is not the same as unknown.
+        if step.updated_at.is_none() || properties.updated_at != step.updated_at {
             return Ok(Reread::Different("it was pushed again since the listing".to_owned()));
         }
         if let Some(tag) = properties.tags.iter().find(|tag| !step.tags.iter().any(|expected| expected.name == **tag)) {
             return Ok(Reread::Different(format!("it was tagged {tag} since the listing")));
         }
-        for tag in &step.tags {
+        for tag in step.tags {
             if let Some(why) = self.tag_differs(tag, step.digest).await? {
                 return Ok(Reread::Different(why));
             }
@@ -213,10 +215,10 @@ impl<'a> Worker<'a> {
     }
 
     /// What describes something that this plan does not delete goes because that was not there. It may have come back.
-    async fn describes_what_is_there(&self, step: &DeleteStep) -> Result<Reread, acr::Error> {
+    async fn describes_what_is_there(&self, step: &DeleteStep<'_>) -> Result<Reread, acr::Error> {
         let by_tag = step.tags.iter().filter_map(|tag| tag.name.companion_subject());
         for subject in step.subject.into_iter().chain(by_tag) {
-            if subject == step.digest || step.after.contains(&subject) {
+            if subject == step.digest || step.after.digests().any(|holder| holder == subject) {
                 continue;
             }
             match self.application.client.get_manifest_properties(self.name, subject).await {
@@ -229,7 +231,7 @@ impl<'a> Worker<'a> {
     }
 
     /// How a tag differs from what the plan expects. A tag that is gone differs in nothing that matters: one name less.
-    async fn tag_differs(&self, expected: &ExpectedTag, digest: Digest) -> Result<Option<String>, acr::Error> {
+    async fn tag_differs(&self, expected: &Tag, digest: Digest) -> Result<Option<String>, acr::Error> {
         match self.application.client.get_tag(self.name, &expected.name).await {
             Ok(found) => Ok(difference(expected, digest, &found)),
             Err(error) if error.failure == Failure::NotFound => Ok(None),
@@ -237,12 +239,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    pub(super) async fn untag(&self, step: &UntagStep) -> StepReport {
-        let outcome = self.untag_outcome(step).await;
+    pub(super) async fn untag(&self, step: UntagStep<'_>) -> StepReport {
+        let outcome = self.untag_outcome(&step).await;
         self.report(StepKind::Untag, step.digest, Some(&step.tag.name), outcome, &step.cause.to_string())
     }
 
-    async fn untag_outcome(&self, step: &UntagStep) -> Outcome {
+    async fn untag_outcome(&self, step: &UntagStep<'_>) -> Outcome {
         if self.must_not_begin() {
             return Outcome::NotReached;
         }
@@ -257,7 +259,7 @@ impl<'a> Worker<'a> {
         }
         match client.get_tag(self.name, &step.tag.name).await {
             Ok(found) => {
-                if let Some(why) = difference(&step.tag, step.digest, &found) {
+                if let Some(why) = difference(step.tag, step.digest, &found) {
                     return Outcome::Skipped(why);
                 }
             }
@@ -276,17 +278,17 @@ impl<'a> Worker<'a> {
         .await
     }
 
-    pub(super) async fn lock(&self, step: &LockStep) -> StepReport {
+    pub(super) async fn lock(&self, step: &LockStep<'_>) -> StepReport {
         let outcome = self.lock_outcome(step).await;
-        self.report(StepKind::Lock, step.digest, step.tag.as_ref(), outcome, &step.cause.to_string())
+        self.report(StepKind::Lock, step.digest, step.tag, outcome, &step.cause.to_string())
     }
 
-    async fn lock_outcome(&self, step: &LockStep) -> Outcome {
+    async fn lock_outcome(&self, step: &LockStep<'_>) -> Outcome {
         if self.must_not_begin() {
             return Outcome::NotReached;
         }
         let client = &self.application.client;
-        let (digest, locks) = match read_locks(client, self.name, step.digest, step.tag.as_ref()).await {
+        let (digest, locks) = match read_locks(client, self.name, step.digest, step.tag).await {
             Ok(found) => found,
             Err(error) if error.failure == Failure::NotFound => {
                 let what = if step.tag.is_some() { "the tag" } else { "it" };
@@ -300,18 +302,18 @@ impl<'a> Worker<'a> {
         if locks != step.from {
             return Outcome::Skipped("its lock was changed since the listing".to_owned());
         }
-        let LockStep { digest, tag, from, change, closed_by, cause } = step;
-        let left = from.after(*change);
-        let relocked = Relocked { policy: self.policy, digest: *digest, tag: tag.as_ref(), change: *change, closed_by, left };
+        let LockStep { digest, tag, from, change, closed_by, cause } = *step;
+        let left = from.after(change);
+        let relocked = Relocked { policy: self.policy, digest, tag, change, closed_by, left };
         let reason = cause.to_string();
-        let intent = Intent { tag: tag.as_ref(), relocked: Some(&relocked), ..self.intent(Verb::SetLocks, *digest, &reason) };
+        let intent = Intent { tag, relocked: Some(&relocked), ..self.intent(Verb::SetLocks, digest, &reason) };
         self.record_and_ask(intent, async || {
             let locks = match tag {
-                Some(tag) => client.update_tag(self.name, tag, *change).await.map(|tag| tag.locks),
-                None => client.update_manifest(self.name, *digest, *change).await.map(|manifest| manifest.locks),
+                Some(tag) => client.update_tag(self.name, tag, change).await.map(|tag| tag.locks),
+                None => client.update_manifest(self.name, digest, change).await.map(|manifest| manifest.locks),
             };
             match locks {
-                Ok(locks) if locks.after(*change) == locks => {
+                Ok(locks) if locks.after(change) == locks => {
                     self.note_relocked(&Relocked { left: locks, ..relocked });
                     Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done }
                 }
@@ -323,11 +325,11 @@ impl<'a> Worker<'a> {
                     Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::Skipped("it is gone".to_owned()) }
                 }
                 Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
-                    let read = read_locks(client, self.name, *digest, tag.as_ref()).await;
+                    let read = read_locks(client, self.name, digest, tag).await;
                     if may_be_claimed(&read, &relocked) {
                         self.note_relocked(&relocked);
                     }
-                    self.resolved(relock_outcome(read, *digest, *change), &error)
+                    self.resolved(relock_outcome(read, digest, change), &error)
                 }
                 Err(error) => self.refused(&error),
             }
@@ -460,7 +462,7 @@ impl StepKind {
     }
 }
 
-fn difference(expected: &ExpectedTag, digest: Digest, found: &TagProperties) -> Option<String> {
+fn difference(expected: &Tag, digest: Digest, found: &TagProperties) -> Option<String> {
     let name = &expected.name;
     if found.digest != digest {
         return Some(format!("its tag {name} was moved to @{} since the listing", found.digest.short()));

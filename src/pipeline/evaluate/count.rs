@@ -12,8 +12,8 @@ use crate::policy::{
     About, Action, Count, Grouping, Images, KeepWhen, OrderBy, Period, PeriodNumber, TagPattern, natural_order, read_version,
 };
 
+use super::bit_set::BitSet;
 use super::select::{Item, Items, Speaker};
-use super::verdict::BitSet;
 use super::view::{Moment, View};
 
 /// An image in a group, with the tag that it ranks by there.
@@ -25,7 +25,7 @@ struct Entry {
     manifest: u32,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     All,
     Major(u64),
@@ -80,60 +80,84 @@ fn rank_of_image(view: &View<'_>, manifest: u32) -> Option<Entry> {
 /// An image that uses no slot is chosen where it ranks among the first all the same: a keep rule on one tag of an image must not
 /// cost it another tag that the count spares.
 fn newest(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, count: &Count) -> Items {
-    let pattern = if let About::Tags(pattern) = &speaker.rule.action.selector().about { Some(pattern) } else { None };
     let order = |left: &Entry, right: &Entry| compare(view, count.order_by, left, right);
-    let mut groups: BTreeMap<Group, (First<_>, Vec<Entry>)> = BTreeMap::new();
-    let mut best: BTreeMap<Group, Entry> = BTreeMap::new();
-    for manifest in view.places() {
-        for tag in matching_tags(view, speaker, manifest) {
-            let Moment::At(moment) = view.tag_moment(tag) else { continue };
-            let name = view.tag(tag).name.as_str();
-            let version = (count.order_by == OrderBy::Version).then(|| read_version(name)).flatten();
-            let entry = Entry { moment, version, tag: Some(tag), manifest };
-            match best.entry(group_of(&count.per, pattern, name)) {
-                btree_map::Entry::Occupied(mut known) if order(&entry, known.get()).is_lt() => drop(known.insert(entry)),
-                btree_map::Entry::Occupied(_) => {}
-                btree_map::Entry::Vacant(vacant) => drop(vacant.insert(entry)),
-            }
-        }
-        let bare = Some(manifest).filter(|manifest| speaker.matches.contains(Item::Bare(*manifest)));
-        let bare = bare.and_then(|manifest| rank_of_image(view, manifest)).map(|entry| (Group::All, entry));
-        for (group, entry) in std::mem::take(&mut best).into_iter().chain(bare) {
-            let (first, slotless_entries) = groups.entry(group).or_insert_with(|| (First::new(slots(count), order), Vec::new()));
-            if slotless.contains(manifest as usize) {
-                slotless_entries.push(entry);
-            } else {
-                first.offer(entry);
-            }
+    let uses_a_slot = |manifest: &u32| !slotless.contains(*manifest as usize);
+    let mut groups: BTreeMap<Group, First<_>> = BTreeMap::new();
+    for manifest in view.places().filter(uses_a_slot) {
+        for (group, entry) in best_of_groups(view, speaker, count, manifest) {
+            groups.entry(group).or_insert_with(|| First::new(slots(count), order)).offer(entry);
         }
     }
+    let places: BTreeMap<Group, usize> = groups.keys().cloned().zip(0..).collect();
     // Each image with the groups that it is among the first of, so that each tag's group is worked out once more and not once for
     // every group: an image can have a hundred thousand tags.
     let mut chosen_in: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    let mut names = Vec::with_capacity(groups.len());
-    for (place, (group, (first, slotless_entries))) in groups.into_iter().enumerate() {
-        names.push(group);
-        let entries = first.take();
-        let last = entries.iter().max_by(|left, right| order(left, right)).filter(|_| entries.len() == slots(count));
-        let ranks_among_them = |entry: &Entry| last.is_none_or(|last| order(entry, last).is_lt());
-        let beside: Vec<Entry> = slotless_entries.into_iter().filter(ranks_among_them).collect();
-        for entry in entries.iter().chain(&beside) {
-            chosen_in.entry(entry.manifest).or_default().push(place);
-        }
+    // The last that is among the first of each group, where all its slots are used.
+    let mut lasts: Vec<Option<Entry>> = Vec::with_capacity(groups.len());
+    for (place, first) in groups.into_values().enumerate() {
+        let mut entries = first.take();
+        entries.iter().for_each(|entry| chosen_in.entry(entry.manifest).or_default().push(place));
+        let is_full = entries.len() == slots(count);
+        let last = (0..entries.len()).max_by(|left, right| order(&entries[*left], &entries[*right])).filter(|_| is_full);
+        lasts.push(last.map(|last| entries.swap_remove(last)));
     }
     let mut chosen = Items::room(view.contents);
-    for (manifest, places) in chosen_in {
-        if speaker.matches.contains(Item::Bare(manifest)) {
-            chosen.insert(Item::Bare(manifest));
-        }
-        for tag in matching_tags(view, speaker, manifest) {
-            let group = names.binary_search(&group_of(&count.per, pattern, view.tag(tag).name.as_str()));
-            if group.is_ok_and(|group| places.binary_search(&group).is_ok()) {
-                chosen.insert(Item::Tag(tag));
+    for (manifest, chosen_in) in chosen_in {
+        choose(view, speaker, manifest, &mut chosen, |name| {
+            let place = places.get(&group_of(&count.per, pattern_of(speaker), name));
+            place.is_some_and(|place| chosen_in.binary_search(place).is_ok())
+        });
+    }
+    // What uses no slot is gone through again and never held: a rule may keep a million images.
+    for manifest in view.places().filter(|manifest| !uses_a_slot(manifest)) {
+        let mut ranks_in: Vec<Group> = Vec::new();
+        for (group, entry) in best_of_groups(view, speaker, count, manifest) {
+            let last = places.get(&group).and_then(|place| lasts[*place].as_ref());
+            if last.is_none_or(|last| order(&entry, last).is_lt()) {
+                ranks_in.push(group);
             }
+        }
+        if !ranks_in.is_empty() {
+            choose(view, speaker, manifest, &mut chosen, |name| {
+                ranks_in.binary_search(&group_of(&count.per, pattern_of(speaker), name)).is_ok()
+            });
         }
     }
     chosen
+}
+
+/// The groups that an image belongs to, in order, each with what the image ranks by there: its best matching tag.
+fn best_of_groups(view: &View<'_>, speaker: &Speaker<'_>, count: &Count, manifest: u32) -> impl Iterator<Item = (Group, Entry)> {
+    let mut best: BTreeMap<Group, Entry> = BTreeMap::new();
+    for tag in matching_tags(view, speaker, manifest) {
+        let Moment::At(moment) = view.tag_moment(tag) else { continue };
+        let name = view.tag(tag).name.as_str();
+        let version = (count.order_by == OrderBy::Version).then(|| read_version(name)).flatten();
+        let entry = Entry { moment, version, tag: Some(tag), manifest };
+        match best.entry(group_of(&count.per, pattern_of(speaker), name)) {
+            btree_map::Entry::Occupied(mut known) if compare(view, count.order_by, &entry, known.get()).is_lt() => {
+                drop(known.insert(entry));
+            }
+            btree_map::Entry::Occupied(_) => {}
+            btree_map::Entry::Vacant(vacant) => drop(vacant.insert(entry)),
+        }
+    }
+    let bare = Some(manifest).filter(|manifest| speaker.matches.contains(Item::Bare(*manifest)));
+    best.into_iter().chain(bare.and_then(|manifest| rank_of_image(view, manifest)).map(|entry| (Group::All, entry)))
+}
+
+/// Chooses an image: itself where it has no tags, and its matching tags in the groups that it was chosen in.
+fn choose(view: &View<'_>, speaker: &Speaker<'_>, manifest: u32, chosen: &mut Items, is_chosen: impl Fn(&str) -> bool) {
+    if speaker.matches.contains(Item::Bare(manifest)) {
+        chosen.insert(Item::Bare(manifest));
+    }
+    matching_tags(view, speaker, manifest)
+        .filter(|tag| is_chosen(view.tag(*tag).name.as_str()))
+        .for_each(|tag| chosen.insert(Item::Tag(tag)));
+}
+
+fn pattern_of<'a>(speaker: &Speaker<'a>) -> Option<&'a TagPattern> {
+    if let About::Tags(pattern) = &speaker.rule.action.selector().about { Some(pattern) } else { None }
 }
 
 /// Which periods are counted, and how many.
@@ -150,21 +174,19 @@ struct Periods<'a> {
 fn newest_of_each(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, periods: &Periods<'_>) -> Items {
     let order = |left: &Entry, right: &Entry| compare(view, OrderBy::Time, left, right);
     let wanted = usize::try_from(periods.periods.get()).unwrap_or(usize::MAX);
-    let mut newest: BTreeMap<PeriodNumber, Entry> = BTreeMap::new();
-    let mut beside = Vec::new();
-    for manifest in view.places() {
+    let uses_a_slot = |manifest: &u32| !slotless.contains(*manifest as usize);
+    let ranked = |manifest: u32| -> Option<(PeriodNumber, Entry)> {
         let of_tag = |tag| match view.tag_moment(tag) {
             Moment::At(moment) => Some(Entry { moment, version: None, tag: Some(tag), manifest }),
             Moment::Unknown | Moment::Future => None,
         };
         let of_tags = matching_tags(view, speaker, manifest).filter_map(of_tag).min_by(order);
         let bare = || Some(manifest).filter(|manifest| speaker.matches.contains(Item::Bare(*manifest)));
-        let Some(entry) = of_tags.or_else(|| rank_of_image(view, bare()?)) else { continue };
-        let number = periods.period.of(entry.moment, periods.zone);
-        if slotless.contains(manifest as usize) {
-            beside.push((number, entry));
-            continue;
-        }
+        let entry = of_tags.or_else(|| rank_of_image(view, bare()?))?;
+        Some((periods.period.of(entry.moment, periods.zone), entry))
+    };
+    let mut newest: BTreeMap<PeriodNumber, Entry> = BTreeMap::new();
+    for (number, entry) in view.places().filter(uses_a_slot).filter_map(ranked) {
         if newest.get(&number).is_none_or(|known| order(&entry, known).is_lt()) {
             newest.insert(number, entry);
         }
@@ -172,15 +194,16 @@ fn newest_of_each(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, per
             newest.pop_first();
         }
     }
-    let first = newest.keys().next().filter(|_| newest.len() == wanted);
-    let would_be_chosen = |(number, entry): &&(PeriodNumber, Entry)| {
-        first.is_none_or(|first| first <= number) && newest.get(number).is_none_or(|known| order(entry, known).is_lt())
-    };
     let mut chosen = Items::room(view.contents);
-    for entry in newest.values().chain(beside.iter().filter(would_be_chosen).map(|(_, entry)| entry)) {
-        match entry.tag {
-            None => chosen.insert(Item::Bare(entry.manifest)),
-            Some(_) => matching_tags(view, speaker, entry.manifest).for_each(|tag| chosen.insert(Item::Tag(tag))),
+    let mut choose = |entry: &Entry| match entry.tag {
+        None => chosen.insert(Item::Bare(entry.manifest)),
+        Some(_) => matching_tags(view, speaker, entry.manifest).for_each(|tag| chosen.insert(Item::Tag(tag))),
+    };
+    newest.values().for_each(&mut choose);
+    let first = newest.keys().next().filter(|_| newest.len() == wanted);
+    for (number, entry) in view.places().filter(|manifest| !uses_a_slot(manifest)).filter_map(ranked) {
+        if first.is_none_or(|first| *first <= number) && newest.get(&number).is_none_or(|known| order(&entry, known).is_lt()) {
+            choose(&entry);
         }
     }
     chosen

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::model::{LockChange, Locks};
-use crate::policy::{Action, LockTarget};
+use crate::policy::{Action, LockRule, LockTarget};
 
-use super::select::Speaker;
+use super::bit_set::place;
+use super::select::{Item, Speaker};
 use super::verdict::{RuleRef, Verdicts};
 use super::view::View;
 
@@ -18,13 +19,29 @@ pub enum LockPlace {
     Tag(u32),
 }
 
+/// Locks to close and open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LockDecisions {
+    /// By their places.
+    pub decisions: Vec<LockDecision>,
+    /// What asks for them, each combination once: a rule may lock a million tags.
+    pub asked: Vec<AskedByRules>,
+}
+
 /// A change to one item's attributes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockDecision {
     /// On what.
     pub place: LockPlace,
     /// What changes; only attributes that differ from what is there.
     pub change: LockChange,
+    /// Who asks for it, by the place in [`LockDecisions::asked`].
+    pub asked: u32,
+}
+
+/// The rules behind a change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AskedByRules {
     /// The rules that ask for it.
     pub rules: Vec<RuleRef>,
     /// What each of those that are lock rules asks to be closed.
@@ -46,45 +63,52 @@ struct Wish {
     releasing: Vec<(RuleRef, LockChange)>,
 }
 
-pub(super) fn decide(view: &View<'_>, manifests: &Verdicts, tags: &Verdicts) -> Vec<LockDecision> {
-    let mut wishes: BTreeMap<LockPlace, Wish> = BTreeMap::new();
-    for speaker in &view.speakers {
-        let (rule, closes) = match &speaker.rule.action {
-            Action::Lock(rule) => (rule, true),
-            Action::Unlock(rule) => (rule, false),
-            Action::Keep(_) | Action::Delete(_) => continue,
-        };
-        for place in places(view, speaker, rule.on) {
-            let wish = wishes.entry(place).or_default();
-            if closes {
-                merge(&mut wish.held_closed, rule.change);
-                if view.is_acting(speaker.reference) {
-                    merge(&mut wish.close, rule.change);
-                    wish.closing.push((speaker.reference, rule.change));
-                }
-            } else {
-                merge(&mut wish.open, rule.change);
-                wish.opening.push(speaker.reference);
-            }
-        }
-    }
+pub(super) fn decide(view: &View<'_>, manifests: &Verdicts, tags: &Verdicts) -> LockDecisions {
+    let mut released: BTreeMap<LockPlace, Vec<(RuleRef, LockChange)>> = BTreeMap::new();
     for (place, rule, opened) in releases(view) {
-        wishes.entry(place).or_default().releasing.push((rule, opened));
+        released.entry(place).or_default().push((rule, opened));
     }
-    let stays = |place: LockPlace| match place {
-        LockPlace::Manifest(manifest) => !manifests.goes(manifest),
-        LockPlace::Tag(tag) => !tags.goes(tag),
-    };
-    wishes.into_iter().filter(|(place, _)| stays(*place)).filter_map(|(place, wish)| wish.decide(view, place)).collect()
+    let speakers = || view.speakers.iter().filter(|speaker| lock_rule(speaker).is_some());
+    if released.is_empty() && speakers().next().is_none() {
+        return LockDecisions::default();
+    }
+    let mut decided = LockDecisions::default();
+    let mut known: BTreeMap<AskedByRules, u32> = BTreeMap::new();
+    let manifests = view.places().filter(|manifest| !manifests.goes(*manifest)).map(LockPlace::Manifest);
+    let tags = (0..place(view.contents.tags().len())).filter(|tag| !tags.goes(*tag)).map(LockPlace::Tag);
+    for place in manifests.chain(tags) {
+        let mut wish = Wish { releasing: released.remove(&place).unwrap_or_default(), ..Wish::default() };
+        speakers().filter(|speaker| speaks_of(view, speaker, place)).for_each(|speaker| wish.hear(view, speaker));
+        let Some((change, asked)) = wish.decide(locks_at(view, place)) else { continue };
+        let next = self::place(decided.asked.len());
+        let asked = *known.entry(asked).or_insert_with_key(|asked| {
+            decided.asked.push(asked.clone());
+            next
+        });
+        decided.decisions.push(LockDecision { place, change, asked });
+    }
+    decided
 }
 
-fn places<'v>(view: &'v View<'_>, speaker: &'v Speaker<'_>, on: LockTarget) -> impl Iterator<Item = LockPlace> + 'v {
-    speaker.matches.tags.iter().flat_map(move |tag| {
-        let tag_place = matches!(on, LockTarget::Tag | LockTarget::Both).then_some(LockPlace::Tag(tag));
-        let manifest_place =
-            matches!(on, LockTarget::Manifest | LockTarget::Both).then(|| LockPlace::Manifest(view.contents.owner_of(tag)));
-        tag_place.into_iter().chain(manifest_place)
-    })
+/// A lock or unlock rule, and whether it closes.
+fn lock_rule<'a>(speaker: &Speaker<'a>) -> Option<(&'a LockRule, bool)> {
+    match &speaker.rule.action {
+        Action::Lock(rule) => Some((rule, true)),
+        Action::Unlock(rule) => Some((rule, false)),
+        Action::Keep(_) | Action::Delete(_) => None,
+    }
+}
+
+/// Whether a lock or unlock rule writes on this.
+fn speaks_of(view: &View<'_>, speaker: &Speaker<'_>, place: LockPlace) -> bool {
+    let Some((rule, _)) = lock_rule(speaker) else { return false };
+    match (place, rule.on) {
+        (LockPlace::Tag(tag), LockTarget::Tag | LockTarget::Both) => speaker.matches.contains(Item::Tag(tag)),
+        (LockPlace::Manifest(manifest), LockTarget::Manifest | LockTarget::Both) => {
+            view.contents.tags_of(manifest).any(|tag| speaker.matches.contains(Item::Tag(tag)))
+        }
+        (LockPlace::Tag(_), LockTarget::Manifest) | (LockPlace::Manifest(_), LockTarget::Tag) => false,
+    }
 }
 
 /// What the acting policy's rules with `release` closed and nobody changed since, each with what opening it would set.
@@ -119,8 +143,21 @@ fn merge(into: &mut LockChange, change: LockChange) {
 }
 
 impl Wish {
-    fn decide(self, view: &View<'_>, place: LockPlace) -> Option<LockDecision> {
-        let current = locks_at(view, place);
+    fn hear(&mut self, view: &View<'_>, speaker: &Speaker<'_>) {
+        let Some((rule, closes)) = lock_rule(speaker) else { return };
+        if !closes {
+            merge(&mut self.open, rule.change);
+            self.opening.push(speaker.reference);
+            return;
+        }
+        merge(&mut self.held_closed, rule.change);
+        if view.is_acting(speaker.reference) {
+            merge(&mut self.close, rule.change);
+            self.closing.push((speaker.reference, rule.change));
+        }
+    }
+
+    fn decide(self, current: Locks) -> Option<(LockChange, AskedByRules)> {
         let mut change = self.open;
         self.releasing.iter().for_each(|(_, opened)| merge(&mut change, *opened));
         for ((wanted, held), close) in attributes_mut(&mut change).into_iter().zip(attributes(self.held_closed)).zip(attributes(self.close))
@@ -141,7 +178,7 @@ impl Wish {
         let rules = closed_by.iter().map(|(rule, _)| *rule).chain(opening).collect();
         let released_by = self.releasing.into_iter().filter(|(_, opened)| shares(*opened, change)).map(|(rule, _)| rule).collect();
         let closed_by = closed_by.into_iter().map(|(rule, asked)| (rule, both(asked, change))).collect();
-        (closes || opens).then_some(LockDecision { place, change, rules, closed_by, released_by })
+        (closes || opens).then_some((change, AskedByRules { rules, closed_by, released_by }))
     }
 }
 

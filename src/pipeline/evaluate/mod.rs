@@ -1,6 +1,7 @@
 //! What the policies say about a repository: a verdict with reasons for every manifest and every tag.
 //! Pure. Knows neither limits on how much may go (see `guard`) nor the order of deletion (see `plan`).
 
+mod bit_set;
 mod count;
 mod described;
 mod graph;
@@ -19,11 +20,12 @@ use crate::policy::Policy;
 use reach::Fate;
 use select::Item;
 use speak::Spoken;
-use verdict::BitSet;
+use verdict::VerdictsBuilder;
 use view::View;
 
+pub use bit_set::BitSet;
 pub use graph::{End, Graph, Hold};
-pub use locks::{LockDecision, LockPlace};
+pub use locks::{AskedByRules, LockDecision, LockDecisions, LockPlace};
 pub use verdict::{Reason, RuleRef, Verdicts};
 pub use view::untagged_since;
 
@@ -52,7 +54,7 @@ pub struct Evaluation {
     /// By place in [`Contents::tags`].
     pub tags: Verdicts,
     /// Locks to close or open.
-    pub locks: Vec<LockDecision>,
+    pub locks: LockDecisions,
     /// What the acting policy's rules with a waiting time condemn now: the marks that a run leaves.
     pub marks: Vec<Mark>,
     /// Which manifest holds which.
@@ -97,9 +99,9 @@ fn count_of(items: impl Iterator) -> u32 {
 }
 
 fn tag_verdicts(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, condemned: &BitSet, fate: &Fate) -> Verdicts {
-    let mut verdicts = Verdicts::with_capacity(view.contents.tags().len());
+    let mut verdicts = VerdictsBuilder::with_capacity(view.contents.tags().len());
     let mut reasons = Vec::new();
-    for tag in 0..verdict::place(view.contents.tags().len()) {
+    for tag in 0..bit_set::place(view.contents.tags().len()) {
         reasons.clear();
         let manifest = view.contents.owner_of(tag);
         if view.graph.is_companion_tag(tag) {
@@ -130,7 +132,7 @@ fn tag_verdicts(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, condemned
         }
         verdicts.push(goes, &reasons);
     }
-    verdicts
+    verdicts.finish()
 }
 
 /// Adds what condemns a manifest by itself: the rules on its tags, or what speaks for it without any.
@@ -144,7 +146,7 @@ fn own_condemning_reasons(view: &View<'_>, spoken: &[Spoken], manifest: u32, rea
 }
 
 fn manifest_verdicts(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, fate: &Fate, tags: &Verdicts) -> Verdicts {
-    let mut verdicts = Verdicts::with_capacity(view.contents.manifests().len());
+    let mut verdicts = VerdictsBuilder::with_capacity(view.contents.manifests().len());
     let mut reasons = Vec::new();
     for manifest in view.places() {
         reasons.clear();
@@ -169,5 +171,5 @@ fn manifest_verdicts(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, fate
         }
         verdicts.push(goes, &reasons);
     }
-    verdicts
+    verdicts.finish()
 }

@@ -1,10 +1,11 @@
 //! Who needs whom: from what stays on its own account to everything that must stay with it, and from what goes to what goes along.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::bit_set::BitSet;
 use super::graph::Hold;
 use super::speak::Spoken;
-use super::verdict::{BitSet, Reason};
+use super::verdict::Reason;
 use super::view::View;
 
 /// What becomes of every manifest.
@@ -13,8 +14,9 @@ pub(super) struct Fate {
     goes: BitSet,
     /// Images that something describing them on its own account pins, with all their tags.
     pinned: BitSet,
-    /// Why a manifest stays or goes that has no reason of its own. Few have a cause where most images are single manifests.
-    causes: HashMap<u32, Reason>,
+    /// Why each manifest stays or goes that has no reason of its own. Room for them is made when there is one: where images are single
+    /// manifests, there is none.
+    causes: Vec<Option<Reason>>,
 }
 
 impl Fate {
@@ -27,7 +29,7 @@ impl Fate {
     pub(super) fn of(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, condemned_tags: &BitSet) -> Self {
         let manifests = view.contents.manifests().len();
         let mut fate =
-            Self { stays: BitSet::new(manifests), goes: BitSet::new(manifests), pinned: BitSet::new(manifests), causes: HashMap::new() };
+            Self { stays: BitSet::new(manifests), goes: BitSet::new(manifests), pinned: BitSet::new(manifests), causes: Vec::new() };
         let mut condemned = Vec::new();
         let mut queue = VecDeque::new();
         for manifest in view.places() {
@@ -50,7 +52,7 @@ impl Fate {
             }
             for manifest in &queue {
                 fate.stays.insert(*manifest as usize);
-                fate.causes.insert(*manifest, Reason::Circle);
+                fate.note_cause(view, *manifest, Reason::Circle);
             }
             if queue.is_empty() {
                 fate.pin_subjects(view);
@@ -65,7 +67,7 @@ impl Fate {
         let mut pinned = Vec::new();
         for manifest in self.stays.iter().filter(|manifest| !view.is_ghost(*manifest)) {
             let holders = view.graph.holders_of(manifest);
-            let on_own_account = !self.causes.contains_key(&manifest);
+            let on_own_account = !self.is_derived(manifest);
             let held_otherwise = |subject: u32| holders.iter().any(|end| end.manifest != subject && self.stays(end.manifest));
             pinned.extend(holders.iter().filter_map(|end| match end.hold {
                 Hold::Child => None,
@@ -85,7 +87,7 @@ impl Fate {
     fn follow_what_stays(&mut self, view: &View<'_>, mut queue: VecDeque<u32>) {
         while let Some(manifest) = queue.pop_front() {
             // A ghost blocks nothing.
-            let on_own_account = !self.causes.contains_key(&manifest) && !view.is_ghost(manifest);
+            let on_own_account = !self.is_derived(manifest) && !view.is_ghost(manifest);
             let down = view.graph.held_by(manifest).iter().map(|end| {
                 let reason = match end.hold {
                     Hold::Child => Reason::ChildOf(manifest),
@@ -104,7 +106,7 @@ impl Fate {
             for (next, reason) in down.chain(up) {
                 if !self.stays.contains(next as usize) {
                     self.stays.insert(next as usize);
-                    self.causes.insert(next, reason);
+                    self.note_cause(view, next, reason);
                     queue.push_back(next);
                 }
             }
@@ -122,7 +124,7 @@ impl Fate {
                 let place = end.manifest as usize;
                 if !self.stays.contains(place) && !self.goes.contains(place) {
                     self.goes.insert(place);
-                    self.causes.insert(end.manifest, Reason::WithRoot(root));
+                    self.note_cause(view, end.manifest, Reason::WithRoot(root));
                     queue.push_back((end.manifest, root));
                 }
             }
@@ -144,12 +146,21 @@ impl Fate {
 
     /// Whether the manifest stays or goes because of another.
     pub(super) fn is_derived(&self, manifest: u32) -> bool {
-        self.causes.contains_key(&manifest)
+        self.cause_of(manifest).is_some()
     }
 
     /// Because of which other. Asked of derived manifests and of companions of what goes.
     pub(super) fn cause(&self, manifest: u32) -> Reason {
-        self.causes.get(&manifest).copied().unwrap_or(Reason::WithManifest)
+        self.cause_of(manifest).unwrap_or(Reason::WithManifest)
+    }
+
+    fn cause_of(&self, manifest: u32) -> Option<Reason> {
+        self.causes.get(manifest as usize).copied().flatten()
+    }
+
+    fn note_cause(&mut self, view: &View<'_>, manifest: u32, cause: Reason) {
+        self.causes.resize(view.contents.manifests().len(), None);
+        self.causes[manifest as usize] = Some(cause);
     }
 }
 

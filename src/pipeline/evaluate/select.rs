@@ -5,8 +5,9 @@ use crate::model::{Contents, Manifest, Platform};
 use crate::policy::{About, Action, Filter, Rule, Selector, TagPattern};
 
 use super::Question;
+use super::bit_set::BitSet;
 use super::described::{annotation_fit, artifact_type_fit, end_of_life_fit, label_fit};
-use super::verdict::{BitSet, RuleRef};
+use super::verdict::RuleRef;
 use super::view::View;
 
 /// Something that rules speak about.

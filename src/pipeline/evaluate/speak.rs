@@ -6,9 +6,10 @@ use jiff::SignedDuration;
 use crate::model::{Level, Mark};
 use crate::policy::{Action, Delete, Keep, KeepWhen};
 
+use super::bit_set::BitSet;
 use super::count;
 use super::select::{Item, Items, Speaker};
-use super::verdict::{BitSet, Reason, RuleRef};
+use super::verdict::{Reason, RuleRef};
 use super::view::{Moment, View};
 
 /// What a rule's conditions choose among the items it is about.
@@ -150,11 +151,7 @@ impl View<'_> {
                 Action::Delete(_) | Action::Unlock(_) => {}
             }
         }
-        let spared: Vec<u32> = condemned
-            .iter()
-            .filter(|tag| self.age_reason(self.tag_moment(*tag)).is_some() || self.is_held(self.contents.owner_of(*tag), at_least))
-            .collect();
-        spared.into_iter().for_each(|tag| condemned.remove(tag as usize));
+        condemned.retain(|tag| self.age_reason(self.tag_moment(tag)).is_none() && !self.is_held(self.contents.owner_of(tag), at_least));
         condemned
     }
 

@@ -1,7 +1,11 @@
 //! Verdicts with their reasons, stored compactly. Does not decide and does not print.
 
+use std::collections::BTreeMap;
+
 use crate::model::Level;
 use crate::policy::Period;
+
+use super::bit_set::{BitSet, place};
 
 /// A rule, by the place of its policy among the policies asked and its own place in that policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,35 +79,100 @@ pub enum Reason {
     LeftBehind,
 }
 
+impl Reason {
+    /// Whether it is about one other item, so that few share it.
+    const fn names_an_item(self) -> bool {
+        match self {
+            Self::TagStays(_) | Self::ChildOf(_) | Self::ReferrerOf(_) | Self::CompanionOf(_) | Self::SubjectOf(_) | Self::WithRoot(_) => {
+                true
+            }
+            Self::NoRule
+            | Self::KeepRule(_)
+            | Self::KeepLast(_)
+            | Self::KeepNewer(_)
+            | Self::KeepPeriod(..)
+            | Self::KeepAllTags(_)
+            | Self::Unclear(_)
+            | Self::LockRule(_)
+            | Self::Locked(_)
+            | Self::UnknownTime
+            | Self::FutureTime
+            | Self::TooYoung
+            | Self::NotYet(_)
+            | Self::NoLonger(_)
+            | Self::ExceptLast(_)
+            | Self::Waits(_)
+            | Self::KeepAtLeast
+            | Self::Ghost
+            | Self::SubjectAbsent
+            | Self::WithManifest
+            | Self::Circle
+            | Self::DeleteRule(_)
+            | Self::LeftBehind => false,
+        }
+    }
+}
+
 /// For each item of a kind whether it goes, and why.
+///
+/// Most items have the same few reasons as many others, so a list of reasons is kept once: an item costs four bytes, and more only where its
+/// reasons name other items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdicts {
     goes: BitSet,
-    /// `reasons[starts[i]..starts[i + 1]]` are those of item `i`: one allocation for all.
-    starts: Vec<u32>,
+    /// The list of each item.
+    lists: Vec<u32>,
+    /// `reasons[ends[l - 1]..ends[l]]` are those of list `l`.
+    ends: Vec<u32>,
     reasons: Vec<Reason>,
 }
 
-impl Verdicts {
+/// Takes up one verdict after another.
+pub(super) struct VerdictsBuilder {
+    verdicts: Verdicts,
+    /// Where lists that name no item are kept.
+    shared: BTreeMap<Box<[Reason]>, u32>,
+}
+
+impl VerdictsBuilder {
     pub(super) fn with_capacity(items: usize) -> Self {
-        let mut starts = Vec::with_capacity(items + 1);
-        starts.push(0);
-        Self { goes: BitSet::new(items), starts, reasons: Vec::with_capacity(items) }
+        let verdicts = Verdicts { goes: BitSet::new(items), lists: Vec::with_capacity(items), ends: Vec::new(), reasons: Vec::new() };
+        Self { verdicts, shared: BTreeMap::new() }
     }
 
     /// Adds the next item's verdict. An item without a reason would be a bug, so it gets none silently: the caller sees to it.
     pub(super) fn push(&mut self, goes: bool, reasons: &[Reason]) {
         debug_assert!(!reasons.is_empty(), "every verdict has a reason");
+        let Verdicts { goes: going, lists, ends, reasons: all } = &mut self.verdicts;
         if goes {
-            self.goes.insert(self.len());
+            going.insert(lists.len());
         }
-        self.reasons.extend_from_slice(reasons);
-        self.starts.push(place(self.reasons.len()));
+        // Often the same as the item before.
+        let last = lists.last().copied();
+        let list = match last.filter(|last| list(ends, all, *last) == reasons).or_else(|| self.shared.get(reasons).copied()) {
+            Some(known) => known,
+            None => {
+                all.extend_from_slice(reasons);
+                ends.push(place(all.len()));
+                let new = place(ends.len() - 1);
+                if !reasons.iter().any(|reason| reason.names_an_item()) {
+                    self.shared.insert(reasons.into(), new);
+                }
+                new
+            }
+        };
+        lists.push(list);
     }
 
+    pub(super) fn finish(self) -> Verdicts {
+        self.verdicts
+    }
+}
+
+impl Verdicts {
     /// How many items there are.
     pub fn len(&self) -> usize {
-        self.starts.len() - 1
+        self.lists.len()
     }
 
     /// Whether there is none.
@@ -118,7 +187,7 @@ impl Verdicts {
 
     /// Why. Never empty.
     pub fn reasons(&self, item: u32) -> &[Reason] {
-        &self.reasons[self.starts[item as usize] as usize..self.starts[item as usize + 1] as usize]
+        list(&self.ends, &self.reasons, self.lists[item as usize])
     }
 
     /// The places of the items that go.
@@ -127,66 +196,8 @@ impl Verdicts {
     }
 }
 
-/// A place as a 32-bit number: a repository of four billion manifests is far beyond what paging bounds let in.
-pub(super) fn place(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
-}
-
-/// A set of places.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BitSet {
-    words: Vec<u64>,
-}
-
-impl BitSet {
-    pub(super) fn new(items: usize) -> Self {
-        Self { words: vec![0; items.div_ceil(64)] }
-    }
-
-    /// No places, and room for none.
-    pub(super) const fn none() -> Self {
-        Self { words: Vec::new() }
-    }
-
-    pub(super) fn insert(&mut self, item: usize) {
-        self.words[item / 64] |= 1 << (item % 64);
-    }
-
-    pub(super) fn remove(&mut self, item: usize) {
-        self.words[item / 64] &= !(1 << (item % 64));
-    }
-
-    pub(super) fn contains(&self, item: usize) -> bool {
-        self.words.get(item / 64).is_some_and(|word| word & 1 << (item % 64) != 0)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.words.iter().enumerate().flat_map(|(place, word)| {
-            let mut rest = *word;
-            std::iter::from_fn(move || {
-                if rest == 0 {
-                    return None;
-                }
-                let bit = rest.trailing_zeros();
-                rest &= rest - 1;
-                Some(self::place(place * 64) + bit)
-            })
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bit_set_gives_back_what_was_put_in() {
-        let mut set = BitSet::new(200);
-        for item in [0, 63, 64, 199] {
-            set.insert(item);
-        }
-        set.remove(63);
-        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 64, 199]);
-        assert!(set.contains(199) && !set.contains(63));
-    }
+fn list<'a>(ends: &[u32], reasons: &'a [Reason], list: u32) -> &'a [Reason] {
+    let list = list as usize;
+    let start = list.checked_sub(1).map_or(0, |before| ends[before]);
+    &reasons[start as usize..ends[list] as usize]
 }

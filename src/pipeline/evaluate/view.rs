@@ -7,10 +7,11 @@ use crate::model::{Contents, Level, Manifest, Mark, OwnLock, References, Tag};
 use crate::policy::Action;
 
 use super::Question;
+use super::bit_set::{BitSet, place};
 use super::graph::{Graph, Hold};
 use super::reach::Fate;
 use super::select::{self, Item, Speaker};
-use super::verdict::{BitSet, Reason, RuleRef, place};
+use super::verdict::{Reason, RuleRef};
 
 /// When something was last updated, as far as it can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +56,7 @@ impl<'a> View<'a> {
             // The most careful of all policies that name the repository: each of them promised it to somebody.
             keep_at_least: question.policies.iter().map(|policy| policy.limits.keep_at_least).max().unwrap_or(0),
             lock_ruled: BitSet::new(question.contents.manifests().len()),
-            held: BitSet::new(question.contents.manifests().len()),
+            held: BitSet::none(),
             question: *question,
             min_age: acting.limits.min_age,
             has_delete_rule: acting.rules.iter().any(|rule| matches!(rule.action, Action::Delete(_))),
@@ -64,9 +65,9 @@ impl<'a> View<'a> {
         for speaker in view.speakers.iter().filter(|speaker| matches!(speaker.rule.action, Action::Lock(_))) {
             speaker.matches.tags.iter().for_each(|tag| view.lock_ruled.insert(question.contents.owner_of(tag) as usize));
         }
-        for manifest in view.places().filter(|manifest| view.holds_itself(*manifest)).collect::<Vec<_>>() {
-            view.held.insert(manifest as usize);
-        }
+        let mut held = BitSet::new(question.contents.manifests().len());
+        view.places().filter(|manifest| view.holds_itself(*manifest)).for_each(|manifest| held.insert(manifest as usize));
+        view.held = held;
         view
     }
 

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::Digest;
 use crate::policy::Limits;
 
-use super::super::plan::{Decision, DeleteStep, Plan};
+use super::super::plan::{Decision, Plan, Steps};
 use super::{Refusal, Share};
 
 /// Keeps the oldest steps within `max_deletes` for the hour, and within `max_delete_percent` for the run and each repository; says what
@@ -19,11 +18,12 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
     let mut room = Room { removals: run_max.removals.saturating_sub(removed_last_hour), ..run_max };
     let mut repositories: Vec<Repository<'_>> =
         plan.repositories.iter().map(|repository| Repository::new(&repository.decision, share)).collect();
-    let mut candidates: Vec<(Timestamp, usize, Digest)> = Vec::new();
+    // Manifests stand in the order of their digests, so ties go by repository and then by digest.
+    let mut candidates: Vec<(Option<Timestamp>, usize, u32)> = Vec::new();
     for (place, repository) in plan.repositories.iter().enumerate() {
         if let Decision::Steps(steps) = &repository.decision {
-            let roots = steps.deletes.iter().filter(|step| step.after.is_empty());
-            candidates.extend(roots.map(|root| (root.updated_at, place, root.digest)));
+            let roots = steps.deletes().filter(|step| step.after.is_empty());
+            candidates.extend(roots.map(|root| (root.updated_at, place, root.place)));
         }
     }
     candidates.sort_unstable();
@@ -53,7 +53,7 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
         repository.images_going += cost.images;
         repository.chosen.extend(added);
     }
-    let chosen: Vec<(BTreeSet<Digest>, u32)> =
+    let chosen: Vec<(BTreeSet<u32>, u32)> =
         repositories.into_iter().map(|repository| (repository.chosen, repository.images_going)).collect();
     for (repository, (chosen, images_going)) in plan.repositories.iter_mut().zip(chosen) {
         if let Decision::Steps(steps) = &mut repository.decision {
@@ -61,7 +61,7 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
             room.removals -= u32::try_from(untags).unwrap_or(u32::MAX);
             steps.untags.truncate(untags);
             steps.images_going = images_going;
-            steps.deletes.retain(|step| chosen.contains(&step.digest));
+            steps.deletes.retain(|delete| chosen.contains(&delete.manifest));
         }
     }
     let left: u32 = plan.steps().map(|(_, steps)| steps.removals()).sum();
@@ -84,47 +84,43 @@ impl Room {
     }
 }
 
+/// Manifests are named by their places in the contents.
 struct Repository<'a> {
-    /// Deletes by their manifests.
-    steps: BTreeMap<Digest, &'a DeleteStep>,
-    /// The steps that wait for each manifest.
-    waiting: BTreeMap<Digest, Vec<&'a DeleteStep>>,
+    /// None: nothing is to be done in it.
+    steps: Option<&'a Steps>,
+    /// The manifests that wait for each manifest.
+    waiting: BTreeMap<u32, Vec<u32>>,
     images_max: u32,
     images_going: u32,
-    chosen: BTreeSet<Digest>,
+    chosen: BTreeSet<u32>,
     /// The oldest image that is left would go over its share: the younger ones wait with it.
     is_full: bool,
 }
 
 impl<'a> Repository<'a> {
     fn new(decision: &'a Decision, share: impl Fn(u32) -> u32) -> Self {
-        let mut repository = Self {
-            steps: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            images_max: 0,
-            images_going: 0,
-            chosen: BTreeSet::new(),
-            is_full: false,
+        let steps = match decision {
+            Decision::Steps(steps) => Some(steps),
+            Decision::Nothing(_) => None,
         };
-        if let Decision::Steps(steps) = decision {
-            repository.images_max = share(steps.images);
-            for step in &steps.deletes {
-                repository.steps.insert(step.digest, step);
-                step.after.iter().for_each(|holder| repository.waiting.entry(*holder).or_default().push(step));
-            }
+        let mut waiting: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for step in steps.into_iter().flat_map(Steps::deletes) {
+            step.after.places().for_each(|holder| waiting.entry(holder).or_default().push(step.place));
         }
-        repository
+        let images_max = steps.map_or(0, |steps| share(steps.images));
+        Self { steps, waiting, images_max, images_going: 0, chosen: BTreeSet::new(), is_full: false }
     }
 
     /// The root and everything that goes once it goes beside what is chosen already.
-    fn added_by(&self, root: Digest) -> BTreeSet<Digest> {
+    fn added_by(&self, root: u32) -> BTreeSet<u32> {
         let mut added = BTreeSet::from([root]);
         let mut next = vec![root];
+        let Some(steps) = self.steps else { return added };
         while let Some(holder) = next.pop() {
-            for step in self.waiting.get(&holder).into_iter().flatten() {
-                let all_go = step.after.iter().all(|holder| self.chosen.contains(holder) || added.contains(holder));
-                if all_go && added.insert(step.digest) {
-                    next.push(step.digest);
+            for held in self.waiting.get(&holder).into_iter().flatten() {
+                let goes = |holder: u32| self.chosen.contains(&holder) || added.contains(&holder);
+                if steps.holders_of(*held).places().all(goes) && added.insert(*held) {
+                    next.push(*held);
                 }
             }
         }
@@ -132,23 +128,27 @@ impl<'a> Repository<'a> {
     }
 
     /// Whether something that stays for now holds what describes one of these: the registry deletes that with what it describes.
-    fn tears_apart(&self, added: &BTreeSet<Digest>) -> bool {
+    fn tears_apart(&self, added: &BTreeSet<u32>) -> bool {
+        let Some(steps) = self.steps else { return false };
         let mut waiting = added.iter().filter_map(|holder| self.waiting.get(holder)).flatten();
-        waiting.any(|step| {
-            let goes = added.contains(&step.digest) || self.chosen.contains(&step.digest);
-            !goes && step.subject.is_some_and(|subject| added.contains(&subject))
+        waiting.any(|held| {
+            let goes = added.contains(held) || self.chosen.contains(held);
+            let subject = steps.contents.manifests()[*held as usize].references.subject();
+            let subject = subject.and_then(|subject| steps.contents.find(subject));
+            !goes && subject.is_some_and(|subject| added.contains(&subject))
         })
     }
 
-    fn cost(&self, added: &BTreeSet<Digest>) -> Room {
+    fn cost(&self, added: &BTreeSet<u32>) -> Room {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let images = added.iter().filter_map(|digest| self.steps.get(digest)).filter(|step| is_image(step));
+        let images = added.iter().filter(|manifest| self.steps.is_some_and(|steps| is_image(steps, **manifest)));
         Room { removals: count(added.len()), images: count(images.count()) }
     }
 }
 
 /// As `evaluate` counts: a child with a tag of its own is an image too, and goes with its index all the same.
-fn is_image(step: &DeleteStep) -> bool {
-    let has_ordinary_tag = step.tags.iter().any(|tag| tag.name.companion_subject().is_none());
-    has_ordinary_tag || step.tags.is_empty() && step.after.is_empty()
+fn is_image(steps: &Steps, manifest: u32) -> bool {
+    let tags = steps.contents.tagged(manifest);
+    let has_ordinary_tag = tags.iter().any(|tag| tag.name.companion_subject().is_none());
+    has_ordinary_tag || tags.is_empty() && steps.holders_of(manifest).is_empty()
 }

@@ -4,6 +4,8 @@ mod facts;
 mod listing;
 mod references;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tracing::warn;
 
@@ -104,7 +106,7 @@ async fn repository(look: &Look, wanted: &Wanted) -> Result<Repository, Inventor
     }
     match references::complete(look, wanted, listed).await? {
         Ok((contents, observations)) => {
-            let listing = Listing::Complete(contents);
+            let listing = Listing::Complete(Arc::new(contents));
             Ok(Repository { name: name.clone(), locks: properties.locks, observations, listing })
         }
         Err(gaps) => Ok(incomplete(properties.locks, gaps)),

@@ -5,25 +5,23 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Digest};
+use crate::model::Contents;
 
-use super::super::evaluate::{Graph, Hold, Verdicts};
+use super::super::evaluate::{BitSet, Graph, Hold, Verdicts};
 
 pub(super) struct Ordered {
-    pub(super) manifest: u32,
-    /// The manifests before it that hold it.
-    pub(super) after: Vec<u32>,
+    /// All manifests that go.
+    pub(super) manifests: Vec<u32>,
+    /// Each of them with each that holds it and stands before it, in order of their places.
+    pub(super) waits: Vec<(u32, u32)>,
 }
 
-/// Oldest first, so that an interrupted run has done the most useful part; ties by digest, so that the order is one.
-type Turn = Reverse<(Option<Timestamp>, Digest, u32)>;
+/// Oldest first, so that an interrupted run has done the most useful part; ties by place, which is by digest, so that the order is one.
+type Turn = Reverse<(Option<Timestamp>, u32)>;
 
 /// All manifests that go: parents before children, subjects before referrers and companions, otherwise oldest first.
-pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verdicts) -> Vec<Ordered> {
-    let turn = |manifest: u32| -> Turn {
-        let item = &contents.manifests()[manifest as usize];
-        Reverse((item.updated_at, item.digest, manifest))
-    };
+pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verdicts) -> Ordered {
+    let turn = |manifest: u32| -> Turn { Reverse((contents.manifests()[manifest as usize].updated_at, manifest)) };
     let contradictions: BTreeSet<(u32, u32)> = manifests.going().flat_map(|manifest| contradictions(graph, manifest)).collect();
     let going_holders = |manifest: u32| {
         let holders = graph.holders_of(manifest).iter().map(|end| end.manifest).filter(|holder| manifests.goes(*holder));
@@ -31,38 +29,36 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
         holders.dedup();
         holders
     };
-    let mut waiting: BTreeMap<u32, usize> = BTreeMap::new();
-    let mut ready: Vec<Turn> = Vec::new();
+    let mut waiting = Waiting::default();
+    // Those that wait for nobody, the first at the end: a million of them take no heap.
+    let mut free: Vec<u32> = Vec::new();
     // The subjects that wait for each index.
     let mut cascading: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for manifest in manifests.going() {
         let listing = listing_what_goes_along(graph, manifests, manifest);
         listing.iter().for_each(|index| cascading.entry(*index).or_default().push(manifest));
         match going_holders(manifest).len() + listing.len() {
-            0 => ready.push(turn(manifest)),
-            holders => drop(waiting.insert(manifest, holders)),
+            0 => free.push(manifest),
+            holders => waiting.0.push((manifest, u32::try_from(holders).unwrap_or(u32::MAX))),
         }
     }
-    let mut ordered = Vec::with_capacity(ready.len() + waiting.len());
-    let mut done = BTreeSet::new();
-    let mut ready = BinaryHeap::from(ready);
+    free.sort_unstable_by_key(|manifest| turn(*manifest));
+    let mut ordered = Ordered { manifests: Vec::with_capacity(free.len() + waiting.0.len()), waits: Vec::new() };
+    let mut done = BitSet::new(contents.manifests().len());
+    // Those that wait no more.
+    let mut ready: BinaryHeap<Turn> = BinaryHeap::new();
     loop {
-        while let Some(Reverse((_, _, manifest))) = ready.pop() {
-            let after = going_holders(manifest).into_iter().filter(|holder| done.contains(holder)).collect();
-            ordered.push(Ordered { manifest, after });
-            let mut held: Vec<u32> = graph.held_by(manifest).iter().map(|end| end.manifest).filter(|held| manifests.goes(*held)).collect();
+        while let Some(manifest) = next(&mut free, &mut ready, turn) {
+            ordered.manifests.push(manifest);
+            let held: Vec<u32> = graph.held_by(manifest).iter().map(|end| end.manifest).filter(|held| manifests.goes(*held)).collect();
+            let before = going_holders(manifest).into_iter().filter(|holder| done.contains(*holder as usize));
+            ordered.waits.extend(before.map(|holder| (manifest, holder)));
+            done.insert(manifest as usize);
+            let mut held: Vec<u32> = held.into_iter().filter(|next| !contradictions.contains(&(manifest, *next))).collect();
             held.dedup();
-            if !held.is_empty() {
-                done.insert(manifest);
-            }
-            let held = held.into_iter().filter(|next| !contradictions.contains(&(manifest, *next)));
-            for next in held.chain(cascading.remove(&manifest).unwrap_or_default()) {
-                if let Some(holders) = waiting.get_mut(&next) {
-                    *holders -= 1;
-                    if *holders == 0 {
-                        waiting.remove(&next);
-                        ready.push(turn(next));
-                    }
+            for next in held.into_iter().chain(cascading.remove(&manifest).unwrap_or_default()) {
+                if waiting.one_less(next) {
+                    ready.push(turn(next));
                 }
             }
         }
@@ -70,12 +66,49 @@ pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verd
         // never goes before an index that lists it, nor a referrer before its subject.
         let waits_as_companion = |manifest: u32| {
             let mut others = graph.holders_of(manifest).iter().filter(|end| end.hold != Hold::Companion && manifests.goes(end.manifest));
-            others.all(|end| done.contains(&end.manifest) || contradictions.contains(&(end.manifest, manifest)))
+            others.all(|end| done.contains(end.manifest as usize) || contradictions.contains(&(end.manifest, manifest)))
         };
-        let first = waiting.keys().copied().max_by_key(|manifest| (waits_as_companion(*manifest), turn(*manifest)));
-        let Some(first) = first else { return ordered };
-        waiting.remove(&first);
+        let first = waiting.places().max_by_key(|manifest| (waits_as_companion(*manifest), turn(*manifest)));
+        let Some(first) = first else {
+            ordered.waits.sort_unstable();
+            return ordered;
+        };
+        waiting.no_more(first);
         ready.push(turn(first));
+    }
+}
+
+/// Whose turn it is.
+fn next(free: &mut Vec<u32>, ready: &mut BinaryHeap<Turn>, turn: impl Fn(u32) -> Turn) -> Option<u32> {
+    let of_free = free.last().map(|manifest| turn(*manifest));
+    if ready.peek() < of_free.as_ref() {
+        return free.pop();
+    }
+    ready.pop().map(|Reverse((_, manifest))| manifest)
+}
+
+/// Those that wait, in order of their places, each with how many it waits for; none: it waits no more.
+#[derive(Default)]
+struct Waiting(Vec<(u32, u32)>);
+
+impl Waiting {
+    /// Whether this was the last that it waited for.
+    fn one_less(&mut self, manifest: u32) -> bool {
+        let Ok(place) = self.0.binary_search_by_key(&manifest, |(waiting, _)| *waiting) else { return false };
+        let holders = &mut self.0[place].1;
+        let was_the_last = *holders == 1;
+        *holders = holders.saturating_sub(1);
+        was_the_last
+    }
+
+    fn no_more(&mut self, manifest: u32) {
+        if let Ok(place) = self.0.binary_search_by_key(&manifest, |(waiting, _)| *waiting) {
+            self.0[place].1 = 0;
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().filter(|(_, holders)| *holders != 0).map(|(manifest, _)| *manifest)
     }
 }
 

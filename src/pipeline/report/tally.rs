@@ -60,7 +60,7 @@ impl Tally {
                 self.incomplete += 1;
                 continue;
             };
-            for step in &steps.deletes {
+            for step in steps.deletes() {
                 self.going += 1;
                 self.sizes.insert((repository.name.clone(), step.digest), step.size_bytes);
             }

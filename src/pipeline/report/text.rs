@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::model::{Contents, Digest, Gap, Listing, TagName};
+use crate::model::{Contents, Gap, Listing, TagName};
 use crate::policy::{Action, Policy};
 
 use super::super::apply::{Applied, Outcome, StepReport};
 use super::super::evaluate::{Evaluation, Reason};
-use super::super::plan::{Cause, Decision, LockStep, Steps};
+use super::super::plan::{Decision, LockStep, Steps, Why};
 use super::words::{Context, age, counted, lock_change, short, size};
 use super::{Decided, DecidedRepository, mode_word};
 
@@ -83,13 +83,13 @@ fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps
             wrapped(out, 2, &sentence.split(' ').map(str::to_owned).collect::<Vec<_>>(), "");
         }
     }
-    for lock in &steps.locks {
-        entry(out, "lock", &lock_line(lock), &lock.cause.to_string());
+    for lock in steps.locks() {
+        entry(out, "lock", &lock_line(&lock), &lock.cause.to_string());
     }
-    for untag in &steps.untags {
+    for untag in steps.untags() {
         entry(out, "untag", &format!("{} ({})", untag.tag.name, untag.digest.short()), &untag.cause.to_string());
     }
-    let deleted = deleted_images(context, steps);
+    let deleted = deleted_images(steps);
     match detail {
         Detail::Everything => {
             deleted_one_by_one(out, context, evaluation, &deleted);
@@ -114,12 +114,10 @@ struct DeletedImage {
 }
 
 /// The images that go, in the order of the plan: oldest first.
-fn deleted_images(context: &Context<'_>, steps: &Steps) -> Vec<DeletedImage> {
+fn deleted_images(steps: &Steps) -> Vec<DeletedImage> {
     let along = along_with(steps);
-    let roots = steps.deletes.iter().filter(|step| !matches!(step.cause, Cause::Image(_)));
-    let image =
-        |digest: Digest| Some(DeletedImage { place: context.contents.find(digest)?, along: along.get(&digest).copied().unwrap_or(0) });
-    roots.filter_map(|step| image(step.digest)).collect()
+    let roots = steps.deletes.iter().filter(|delete| !matches!(delete.why, Why::Image(_)));
+    roots.map(|delete| DeletedImage { place: delete.manifest, along: along.get(&delete.manifest).copied().unwrap_or(0) }).collect()
 }
 
 fn deleted_one_by_one(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, deleted: &[DeletedImage]) {
@@ -155,10 +153,10 @@ fn going(images: u32) -> &'static str {
     if images == 1 { "goes" } else { "go" }
 }
 
-fn along_with(steps: &Steps) -> BTreeMap<Digest, u32> {
+fn along_with(steps: &Steps) -> BTreeMap<u32, u32> {
     let mut along = BTreeMap::new();
-    for step in &steps.deletes {
-        if let Cause::Image(root) = step.cause {
+    for delete in &steps.deletes {
+        if let Why::Image(root) = delete.why {
             *along.entry(root).or_default() += 1;
         }
     }
@@ -276,8 +274,8 @@ pub(super) fn image_line(context: &Context<'_>, manifest: u32) -> String {
     format!("{name} ({}), {aged}, {}", item.digest.short(), size(item.size_bytes))
 }
 
-fn lock_line(lock: &LockStep) -> String {
-    let name = lock.tag.as_ref().map_or_else(|| short(lock.digest), ToString::to_string);
+fn lock_line(lock: &LockStep<'_>) -> String {
+    let name = lock.tag.map_or_else(|| short(lock.digest), ToString::to_string);
     format!("{name}: {}", lock_change(lock.change))
 }
 
@@ -318,7 +316,7 @@ fn totals(decided: &Decided<'_>) -> String {
         untags += steps.untags.len();
         locks += steps.locks.len();
         // An index's size is the sum of its children: counting both would count the same bytes twice.
-        let indexes = steps.deletes.iter().filter(|step| !step.media_type.is_index());
+        let indexes = steps.deletes().filter(|step| !step.media_type.is_index());
         bytes = indexes.fold(bytes, |sum, step| sum.saturating_add(step.size_bytes));
     }
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -358,14 +356,14 @@ pub fn plan_as_markdown(decided: &Decided<'_>) -> String {
             continue;
         }
         let _ = writeln!(out, "\n| do | what | digest | why |\n|---|---|---|---|");
-        for LockStep { digest, tag, change, cause, .. } in &steps.locks {
-            let name = tag.as_ref().map_or("the manifest", TagName::as_str);
-            let _ = writeln!(out, "| lock | `{name}`: {} | `{}` | {cause} |", lock_change(*change), digest.short());
+        for LockStep { digest, tag, change, cause, .. } in steps.locks() {
+            let name = tag.map_or("the manifest", TagName::as_str);
+            let _ = writeln!(out, "| lock | `{name}`: {} | `{}` | {cause} |", lock_change(change), digest.short());
         }
-        for untag in &steps.untags {
+        for untag in steps.untags() {
             let _ = writeln!(out, "| untag | `{}` | `{}` | {} |", untag.tag.name, untag.digest.short(), untag.cause);
         }
-        for delete in &steps.deletes {
+        for delete in steps.deletes() {
             let tags: Vec<String> = delete.tags.iter().map(|tag| format!("`{}`", tag.name)).collect();
             let tags = if tags.is_empty() { "untagged".to_owned() } else { tags.join(", ") };
             let _ = writeln!(out, "| delete | {tags} | `{}` | {} |", delete.digest.short(), delete.cause);

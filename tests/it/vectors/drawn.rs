@@ -2,6 +2,7 @@
 //! cases come from, nor what they expect.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use retaind::config::resolve_policies;
@@ -187,12 +188,12 @@ impl Drawn {
                 };
                 let name = decided.repository.name.to_string();
                 let images = &self.repositories[&name];
-                for delete in &steps.deletes {
+                for delete in steps.deletes() {
                     let image = images.iter().find(|image| digest(&name, &image.id) == delete.digest).expect("drawn");
                     outcome.images.insert((name.clone(), image.id.clone()));
                     outcome.tags.extend(delete.tags.iter().map(|tag| (name.clone(), tag.name.to_string())));
                 }
-                outcome.tags.extend(steps.untags.iter().map(|untag| (name.clone(), untag.tag.name.to_string())));
+                outcome.tags.extend(steps.untags().map(|untag| (name.clone(), untag.tag.name.to_string())));
             }
         }
         let tags = |(name, images): (&String, &Vec<Image>)| {
@@ -210,7 +211,7 @@ impl Drawn {
             observations: Observations { since: Some(Timestamp::UNIX_EPOCH), ..Observations::default() },
             listing: match self.gap {
                 Some(gap) => Listing::Incomplete(vec![Gap(gap.to_owned())]),
-                None => Listing::Complete(contents(name, images, &self.unknown_tags)),
+                None => Listing::Complete(Arc::new(contents(name, images, &self.unknown_tags))),
             },
         });
         Inventory { registry: contoso(), taken_at: now(), repositories: repositories.collect() }

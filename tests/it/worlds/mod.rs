@@ -90,8 +90,8 @@ impl World {
         Lot::new(seed, language).world()
     }
 
-    pub(crate) fn contents(&self) -> Contents {
-        Contents::new(self.manifests.clone(), self.tags.clone()).expect("worlds are consistent")
+    pub(crate) fn contents(&self) -> Arc<Contents> {
+        Arc::new(Contents::new(self.manifests.clone(), self.tags.clone()).expect("worlds are consistent"))
     }
 
     pub(crate) fn acting(&self) -> &Policy {

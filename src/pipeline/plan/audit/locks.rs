@@ -11,8 +11,9 @@ use super::{Findings, World};
 impl World<'_> {
     /// S2: nothing but that opens a lock.
     pub(super) fn opens_what_it_may(&self, steps: &Steps, findings: &mut Findings) {
-        for step in &steps.locks {
-            let name = step.tag.as_ref().map_or_else(|| format!("{}", step.digest), |tag| format!("tag {tag}"));
+        for step in steps.locks() {
+            let step = &step;
+            let name = step.tag.map_or_else(|| format!("{}", step.digest), |tag| format!("tag {tag}"));
             if self.locks_of(step) != Some(step.from) {
                 findings.add("S5", format!("{name} is not listed with the lock that the plan expects"));
             }
@@ -32,7 +33,7 @@ impl World<'_> {
         }
     }
 
-    fn locks_of(&self, step: &LockStep) -> Option<Locks> {
+    fn locks_of(&self, step: &LockStep<'_>) -> Option<Locks> {
         match &step.tag {
             Some(tag) => self.tag_on(step.digest, tag.as_str()).map(|tag| tag.locks),
             None => self.manifest(step.digest).map(|manifest| manifest.locks),
@@ -40,7 +41,7 @@ impl World<'_> {
     }
 
     /// Whether the rule writes on the step's item: for certain, or perhaps.
-    fn is_about(&self, rule: &LockRule, certain: bool, step: &LockStep) -> bool {
+    fn is_about(&self, rule: &LockRule, certain: bool, step: &LockStep<'_>) -> bool {
         let Some(manifest) = self.manifest(step.digest) else { return false };
         let fits = self.fits(&rule.selector, manifest);
         let chosen = |tag: &Tag| names(&rule.selector, tag);
@@ -56,12 +57,12 @@ impl World<'_> {
     }
 
     /// Whether a rule that lets go of its locks closed the attribute at `place`, and nobody changed the item since.
-    fn is_own(&self, step: &LockStep, place: usize) -> bool {
+    fn is_own(&self, step: &LockStep<'_>, place: usize) -> bool {
         let acting = self.audit.policies[self.audit.acting];
         let lets_go = |mark: &Mark| {
             let named = acting.rules.iter().filter(|rule| rule.name == mark.rule);
             let mut locking = named.filter(|rule| matches!(&rule.action, Action::Lock(rule) if rule.release));
-            mark.policy == acting.name && mark.digest == step.digest && mark.tag == step.tag && locking.next().is_some()
+            mark.policy == acting.name && mark.digest == step.digest && mark.tag.as_ref() == step.tag && locking.next().is_some()
         };
         let noted = &self.audit.observations.own_locks;
         let mut ours = noted.iter().filter(|lock| lets_go(&lock.mark) && Some(lock.left) == self.locks_of(step));

@@ -7,6 +7,7 @@ mod rules;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
@@ -71,8 +72,8 @@ impl Findings {
 
 struct World<'a> {
     audit: Audit<'a>,
-    /// For each manifest of the contents its place in the plan's deletes.
-    deleted: Vec<Option<u32>>,
+    /// For each manifest of the contents its place in the plan's deletes, counted from one.
+    deleted: Vec<Option<NonZeroU32>>,
     /// What describes each subject; made when a rule first asks, because few do.
     referrers: OnceCell<BTreeMap<Digest, Vec<&'a Manifest>>>,
     /// The manifests with a locked tag; made when it is first asked, because an image may have tens of thousands of tags, each with a step.
@@ -82,9 +83,9 @@ struct World<'a> {
 impl<'a> World<'a> {
     fn new(audit: &Audit<'a>, steps: &Steps) -> Self {
         let mut deleted = vec![None; audit.contents.manifests().len()];
-        for (place, step) in (0_u32..).zip(&steps.deletes) {
+        for (place, step) in (1_u32..).zip(steps.deletes()) {
             if let Some(manifest) = audit.contents.find(step.digest) {
-                deleted[manifest as usize] = Some(place);
+                deleted[manifest as usize] = NonZeroU32::new(place);
             }
         }
         Self { audit: *audit, deleted, referrers: OnceCell::new(), locked_by_tag: OnceCell::new() }
@@ -111,7 +112,7 @@ impl<'a> World<'a> {
     /// Where in the plan a manifest is deleted.
     fn deleted(&self, digest: Digest) -> Option<usize> {
         let place = self.audit.contents.find(digest).and_then(|manifest| self.deleted[manifest as usize])?;
-        usize::try_from(place).ok()
+        usize::try_from(place.get() - 1).ok()
     }
 
     fn goes(&self, digest: Digest) -> bool {
@@ -147,8 +148,7 @@ impl<'a> World<'a> {
         if self.deleted.iter().flatten().count() != steps.deletes.len() {
             findings.add("S5", "a manifest is deleted twice, or one that is not listed".to_owned());
         }
-        let relocked: BTreeSet<Digest> = steps.locks.iter().map(|lock| lock.digest).collect();
-        for step in &steps.deletes {
+        for step in steps.deletes() {
             let listed = self.tags_of(step.digest).iter().map(|tag| tag.name.as_str());
             let planned = step.tags.iter().map(|tag| tag.name.as_str());
             if !listed.clone().eq(planned.clone()) {
@@ -158,11 +158,11 @@ impl<'a> World<'a> {
             if self.is_locked(step.digest) {
                 findings.add("S2", format!("{} is locked or not listed", step.digest));
             }
-            if relocked.contains(&step.digest) {
-                findings.add("S2", format!("{} is deleted and its lock changed in one plan", step.digest));
-            }
         }
-        for step in &steps.untags {
+        for step in steps.locks().filter(|step| self.goes(step.digest)) {
+            findings.add("S2", format!("{} is deleted and its lock changed in one plan", step.digest));
+        }
+        for step in steps.untags() {
             let name = step.tag.name.as_str();
             if self.tag_on(step.digest, name).is_none() {
                 findings.add("S5", format!("tag {name} does not point at {}", step.digest));
@@ -180,16 +180,16 @@ impl<'a> World<'a> {
     fn old_enough(&self, steps: &Steps, findings: &mut Findings) {
         let floor = self.audit.policies[self.audit.acting].limits.min_age;
         let is_young = |time: Option<Timestamp>| time.is_none_or(|time| self.audit.now.duration_since(time) < floor);
-        for step in &steps.deletes {
+        for step in steps.deletes() {
             let manifest = self.manifest(step.digest);
             let young_tag = self.tags_of(step.digest).iter().any(|tag| is_young(tag.updated_at));
             if manifest.is_none_or(|manifest| is_young(manifest.updated_at)) || young_tag {
                 findings.add("S6", format!("{} is younger than the age floor, or its age is not known", step.digest));
             }
         }
-        for UntagStep { tag, digest, cause: _ } in &steps.untags {
-            let young_manifest = self.manifest(*digest).is_some_and(|manifest| is_young(manifest.updated_at));
-            if young_manifest || self.tag_on(*digest, tag.name.as_str()).is_none_or(|tag| is_young(tag.updated_at)) {
+        for UntagStep { tag, digest, cause: _ } in steps.untags() {
+            let young_manifest = self.manifest(digest).is_some_and(|manifest| is_young(manifest.updated_at));
+            if young_manifest || self.tag_on(digest, tag.name.as_str()).is_none_or(|tag| is_young(tag.updated_at)) {
                 findings.add("S6", format!("tag {} is younger than the age floor, or its age is not known", tag.name));
             }
         }
@@ -218,14 +218,14 @@ impl<'a> World<'a> {
 
     /// Parents before children, subjects before referrers; and each step says whom it waits for.
     fn holders_go_first(&self, steps: &Steps, findings: &mut Findings) {
-        for (place, step) in steps.deletes.iter().enumerate() {
+        for (place, step) in steps.deletes().enumerate() {
             let Some(manifest) = self.manifest(step.digest) else { continue };
             let held = manifest.references.children().iter().filter(|child| **child != step.digest);
             for child in held {
                 if let Some(child_place) = self.deleted(*child) {
                     if child_place < place {
                         findings.add("S3", format!("{child} goes before {}, which lists it", step.digest));
-                    } else if !steps.deletes[child_place].after.contains(&step.digest) {
+                    } else if !steps.delete(steps.deletes[child_place]).after.digests().any(|holder| holder == step.digest) {
                         findings.add("S3", format!("{child} does not wait for {}, which lists it", step.digest));
                     }
                 }
@@ -268,19 +268,28 @@ impl<'a> World<'a> {
     /// Semantics 11: so many images of the repository are left.
     fn enough_is_left(&self, findings: &mut Findings) {
         let Some(wanted) = self.audit.policies.iter().map(|policy| policy.limits.keep_at_least as usize).max() else { return };
-        let mut held: BTreeSet<Digest> = BTreeSet::new();
-        for manifest in self.audit.contents.manifests() {
-            held.extend(manifest.references.children().iter().filter(|child| **child != manifest.digest));
-            held.extend(manifest.references.subject().filter(|subject| self.manifest(*subject).is_some()).map(|_| manifest.digest));
+        let contents = self.audit.contents;
+        let mut held = vec![false; contents.manifests().len()];
+        for (place, manifest) in contents.manifests().iter().enumerate() {
+            for child in manifest.references.children().iter().filter(|child| **child != manifest.digest) {
+                if let Some(child) = contents.find(*child) {
+                    held[child as usize] = true;
+                }
+            }
+            if manifest.references.subject().is_some_and(|subject| contents.find(subject).is_some()) {
+                held[place] = true;
+            }
         }
-        let is_image = |(manifest, tags): &(&Manifest, &[Tag])| {
+        let (mut left, mut images) = (0, 0);
+        for ((place, manifest), deleted) in (0_u32..).zip(contents.manifests()).zip(&self.deleted) {
+            let tags = contents.tagged(place);
             let ordinary = tags.iter().any(|tag| subject_by_tag(tag.name.as_str()).is_none());
-            manifest.references != References::Ghost
-                && manifest.updated_at.is_some()
-                && (ordinary || tags.is_empty() && !held.contains(&manifest.digest))
-        };
-        let left = self.manifests(false).filter(is_image).count();
-        let images = left + self.manifests(true).filter(is_image).count();
+            let is_there = manifest.references != References::Ghost && manifest.updated_at.is_some();
+            if is_there && (ordinary || tags.is_empty() && !held[place as usize]) {
+                images += 1;
+                left += usize::from(deleted.is_none());
+            }
+        }
         if left < wanted.min(images) {
             findings.add("L11", format!("{left} of {images} images are left, at least {wanted} were promised"));
         }

@@ -1,27 +1,31 @@
 //! What the rules say about everything that a plan removes, found once more and in another way than `evaluate` finds it: a delete rule
 //! chooses it for certain, and no keep or lock rule might. Does not count what delete rules except.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Digest, Manifest, Mark, Platform, Tag, Texts};
+use crate::model::{Contents, Digest, Manifest, Mark, Platform, Tag, Texts};
 use crate::policy::{
     About, Action, Delete, END_OF_LIFE_KEY, Filter, Grouping, Keep, KeepWhen, KeyValue, LIFECYCLE_ARTIFACT_TYPE, OrderBy, PeriodNumber,
     Rule, Selector, end_of_life,
 };
 
-use super::super::{DeleteStep, Steps};
+use super::super::Steps;
 use super::{Findings, World, subject_by_tag};
 
 impl<'a> World<'a> {
     /// S17 and the rules themselves.
     pub(super) fn rules_allow(&self, steps: &Steps, findings: &mut Findings) {
-        let lost = self.lost_tags(steps);
-        for (digest, tags) in &lost {
-            let Some(manifest) = self.manifest(*digest) else { continue };
+        let lost = LostTags::new(self, steps);
+        for (place, manifest) in (0_u32..).zip(self.audit.contents.manifests()) {
+            let mut tags = lost.of(place).peekable();
+            if tags.peek().is_none() {
+                continue;
+            }
             if let Some(rule) = self.rules().find(|rule| self.protects_all_tags(rule, manifest)) {
-                findings.add("S17", format!("the keep rule {} chooses all tags of {digest}", rule.name));
+                findings.add("S17", format!("the keep rule {} chooses all tags of {}", rule.name, manifest.digest));
             }
             for tag in tags {
                 let name = &tag.name;
@@ -33,8 +37,8 @@ impl<'a> World<'a> {
                 }
             }
         }
-        for step in steps.deletes.iter().filter(|step| ordinary(self.tags_of(step.digest)).next().is_none() && step.after.is_empty()) {
-            self.bare_is_allowed(step, findings);
+        for step in steps.deletes().filter(|step| ordinary(self.tags_of(step.digest)).next().is_none() && step.after.is_empty()) {
+            self.bare_is_allowed(step.digest, findings);
         }
         for rule in self.rules() {
             if let Action::Keep(keep) = &rule.action {
@@ -52,17 +56,6 @@ impl<'a> World<'a> {
             Action::Delete(delete) => Some((rule, delete)),
             Action::Keep(_) | Action::Lock(_) | Action::Unlock(_) => None,
         })
-    }
-
-    /// The ordinary tags that the plan removes, with their manifests or without, as far as they are listed; each with its manifest.
-    fn lost_tags(&self, steps: &Steps) -> LostTags<'a> {
-        let with_manifest = steps.deletes.iter().flat_map(|step| self.tags_of(step.digest).iter().map(|tag| (step.digest, tag)));
-        let alone = steps.untags.iter().filter_map(|step| Some((step.digest, self.tag_on(step.digest, step.tag.name.as_str())?)));
-        let mut lost = LostTags::new();
-        for (digest, tag) in with_manifest.chain(alone).filter(|(_, tag)| subject_by_tag(tag.name.as_str()).is_none()) {
-            lost.entry(digest).or_default().push(tag);
-        }
-        lost
     }
 
     fn condemns(&self, rule: &Rule, delete: &Delete, manifest: &Manifest, tag: &Tag) -> bool {
@@ -111,14 +104,14 @@ impl<'a> World<'a> {
     }
 
     /// A manifest without ordinary tags that goes before everything that could take it along.
-    fn bare_is_allowed(&self, step: &DeleteStep, findings: &mut Findings) {
-        let Some(manifest) = self.manifest(step.digest) else { return };
+    fn bare_is_allowed(&self, digest: Digest, findings: &mut Findings) {
+        let Some(manifest) = self.manifest(digest) else { return };
         // An index that goes before its subject waits for nobody, and goes with it all the same.
         let subjects: Vec<Digest> = self.subjects(manifest).filter(|subject| *subject != manifest.digest).collect();
         if subjects.iter().any(|subject| self.deleted(*subject).is_some()) {
             return;
         }
-        let untagged = self.tags_of(step.digest).is_empty();
+        let untagged = self.tags_of(digest).is_empty();
         let orphaned = !subjects.is_empty() && subjects.iter().all(|subject| self.manifest(*subject).is_none());
         let is_about = |selector: &Selector| match &selector.about {
             About::Tags(_) => false,
@@ -130,7 +123,7 @@ impl<'a> World<'a> {
             fits && self.has_waited(rule, delete, manifest, None)
         });
         if !chosen && manifest.left_behind_by.is_none() {
-            findings.add("S17", format!("no rule chooses {}, which has no ordinary tag", step.digest));
+            findings.add("S17", format!("no rule chooses {digest}, which has no ordinary tag"));
         }
         let protects = |rule: &&Rule| match &rule.action {
             Action::Keep(keep) => {
@@ -140,7 +133,7 @@ impl<'a> World<'a> {
             Action::Delete(_) | Action::Lock(_) | Action::Unlock(_) => false,
         };
         if let Some(rule) = self.rules().find(protects) {
-            findings.add("S17", format!("the keep rule {} chooses {}", rule.name, step.digest));
+            findings.add("S17", format!("the keep rule {} chooses {digest}", rule.name));
         }
     }
 
@@ -151,23 +144,21 @@ impl<'a> World<'a> {
 
     /// What keep rules count by time. An image that loses a tag which such a rule chooses must rank behind images that lose none: behind
     /// the newest so many, or behind a newer one of its own period or so many later periods.
-    fn newest_are_left(&self, keep: &Keep, rule: &Rule, lost: &LostTags<'_>, findings: &mut Findings) {
+    fn newest_are_left(&self, keep: &Keep, rule: &Rule, lost: &LostTags<'a>, findings: &mut Findings) {
         let counts_by_time = |count: &crate::policy::Count| count.order_by == OrderBy::Time && count.per == Grouping::All;
         let counting = keep.when.iter().filter(|when| match when {
             KeepWhen::Last(count) => counts_by_time(count),
             KeepWhen::NewestOfEach { .. } => true,
             KeepWhen::NewerThan(_) => false,
         });
-        let mut images: Option<Vec<RankedImage>> = None;
         for when in counting {
-            let images = images.get_or_insert_with(|| self.ranked_images(&keep.selector, lost));
-            let whole = || images.iter().filter(|image| !image.loses_a_tag).map(|image| image.newest);
+            // Gone through twice and never held: a rule may be about a million images.
+            let images = || self.ranked_images(&keep.selector, lost);
+            let whole = || images().filter(|image| !image.loses_a_tag).map(|image| image.newest);
             let is_behind: Box<dyn Fn(Timestamp) -> bool> = match when {
                 KeepWhen::NewerThan(_) => continue,
                 KeepWhen::Last(count) => {
-                    let mut newest: Vec<Timestamp> = whole().collect();
-                    newest.sort_unstable_by(|left, right| right.cmp(left));
-                    let last = newest.get(count.images.get() as usize - 1).copied();
+                    let last = nth_newest(whole(), count.images.get() as usize);
                     Box::new(move |image| last.is_some_and(|last| image <= last))
                 }
                 KeepWhen::NewestOfEach { period, periods, zone } => {
@@ -183,30 +174,28 @@ impl<'a> World<'a> {
                     })
                 }
             };
-            for image in images.iter().filter(|image| image.loses_a_tag && !is_behind(image.newest)) {
+            for image in images().filter(|image| image.loses_a_tag && !is_behind(image.newest)) {
                 findings.add("S17", format!("the keep rule {} counts {} among the newest", rule.name, image.digest));
             }
         }
     }
 
     /// The images that the selector chooses by a tag, for certain; those without a time apart, which stay anyhow.
-    fn ranked_images(&self, selector: &Selector, lost: &LostTags<'_>) -> Vec<RankedImage> {
-        let mut images = Vec::new();
-        for (place, manifest) in (0_u32..).zip(self.audit.contents.manifests()) {
+    fn ranked_images<'s>(&'s self, selector: &'s Selector, lost: &'s LostTags<'a>) -> impl Iterator<Item = RankedImage> + 's {
+        (0_u32..).zip(self.audit.contents.manifests()).filter_map(move |(place, manifest)| {
             let tags = ordinary(self.audit.contents.tagged(place)).filter(|tag| names(selector, tag));
             let times = tags.filter_map(|tag| Some(tag.updated_at?.max(manifest.updated_at?)));
             // Untagged images that stay count where a rule is about all images.
             let is_bare =
                 matches!(selector.about, About::Images) && self.audit.contents.tagged(place).is_empty() && !self.goes(manifest.digest);
             let times = times.chain(manifest.updated_at.filter(|_| is_bare));
-            let newest = times.filter(|time| *time <= self.audit.now).max();
-            if let (Some(newest), Some(true)) = (newest, self.fits(selector, manifest)) {
-                let lost = lost.get(&manifest.digest).map_or(&[][..], Vec::as_slice);
-                let loses_a_tag = lost.iter().any(|tag| names(selector, tag) && tag.updated_at.is_some());
-                images.push(RankedImage { digest: manifest.digest, newest, loses_a_tag });
+            let newest = times.filter(|time| *time <= self.audit.now).max()?;
+            if self.fits(selector, manifest) != Some(true) {
+                return None;
             }
-        }
-        images
+            let loses_a_tag = lost.of(place).any(|tag| names(selector, tag) && tag.updated_at.is_some());
+            Some(RankedImage { digest: manifest.digest, newest, loses_a_tag })
+        })
     }
 
     /// Whether the manifest fits all filters; None: nobody can say.
@@ -317,8 +306,44 @@ fn has_one(wanted: &[KeyValue], texts: &Texts) -> Option<bool> {
     }
 }
 
-/// By their manifests.
-type LostTags<'a> = BTreeMap<Digest, Vec<&'a Tag>>;
+/// The ordinary tags that a plan removes, as far as they are listed.
+struct LostTags<'a> {
+    contents: &'a Contents,
+    /// Whether each manifest goes: its tags go with it.
+    going: Vec<bool>,
+    /// Tags that go without their manifests, each with the place of its manifest, in order.
+    alone: Vec<(u32, &'a Tag)>,
+}
+
+impl<'a> LostTags<'a> {
+    fn new(world: &World<'a>, steps: &Steps) -> Self {
+        let contents = world.audit.contents;
+        let listed = |digest: Digest, name: &str| Some((contents.find(digest)?, world.tag_on(digest, name)?));
+        let mut alone: Vec<(u32, &Tag)> = steps.untags().filter_map(|step| listed(step.digest, step.tag.name.as_str())).collect();
+        alone.sort_unstable_by_key(|(place, tag)| (*place, &tag.name));
+        Self { contents, going: world.deleted.iter().map(Option::is_some).collect(), alone }
+    }
+
+    /// Those of the manifest at `place`.
+    fn of(&self, place: u32) -> impl Iterator<Item = &'a Tag> + '_ {
+        let with_manifest = if self.going[place as usize] { self.contents.tagged(place) } else { &[] };
+        let from = self.alone.partition_point(|(manifest, _)| *manifest < place);
+        let alone = self.alone[from..].iter().take_while(move |(manifest, _)| *manifest == place).map(|(_, tag)| *tag);
+        ordinary(with_manifest).chain(alone.filter(|tag| subject_by_tag(tag.name.as_str()).is_none()))
+    }
+}
+
+/// The last of the newest so many times; None: there are fewer.
+fn nth_newest(times: impl Iterator<Item = Timestamp>, wanted: usize) -> Option<Timestamp> {
+    let mut newest: BinaryHeap<Reverse<Timestamp>> = BinaryHeap::new();
+    for time in times {
+        newest.push(Reverse(time));
+        if wanted < newest.len() {
+            newest.pop();
+        }
+    }
+    newest.peek().filter(|_| newest.len() == wanted).map(|Reverse(time)| *time)
+}
 
 struct RankedImage {
     digest: Digest,

@@ -324,7 +324,7 @@ fn repository_from(place: &str, document: RepositoryDocument) -> Result<Reposito
         tags.into_iter().enumerate().map(|(number, tag)| tag_from(&format!("{place}.tags[{number}]"), tag)).collect();
     let (manifests, tags) = (manifests?, tags?);
     let listing = if incomplete.is_empty() {
-        Contents::new(manifests, tags).map_or_else(Listing::Incomplete, Listing::Complete)
+        Contents::new(manifests, tags).map_or_else(Listing::Incomplete, |contents| Listing::Complete(Arc::new(contents)))
     } else {
         Listing::Incomplete(incomplete.into_iter().map(Gap).collect())
     };

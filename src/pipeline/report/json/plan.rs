@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Digest, Listing, LockChange, RegistryName, RepositoryName, TagName};
 
 use super::super::super::evaluate::{Evaluation, Reason, RuleRef, Verdicts};
-use super::super::super::plan::{Cause, Decision, DeleteStep, Plan, Steps};
+use super::super::super::plan::{Cause, Decision, Delete, DeleteStep, LockStep, Plan, Steps, UntagStep};
 use super::super::words::{Context, code};
 use super::super::{Decided, DecidedRepository, mode_word};
 use super::{InvalidDocument, read, write};
@@ -77,7 +77,7 @@ struct UntagDocument {
 struct DeleteDocument {
     digest: String,
     media_type: String,
-    updated_at: Timestamp,
+    updated_at: Option<Timestamp>,
     size_bytes: u64,
     tags: Vec<String>,
     after: Vec<String>,
@@ -145,18 +145,16 @@ fn repository_document(decided: &Decided<'_>, repository: &DecidedRepository<'_>
         images: steps.images,
         images_going: steps.images_going,
         locks: steps
-            .locks
-            .iter()
+            .locks()
             .map(|lock| LockDocument {
                 digest: lock.digest.to_string(),
-                tag: lock.tag.as_ref().map(ToString::to_string),
+                tag: lock.tag.map(ToString::to_string),
                 set: change_document(lock.change),
                 cause: lock.cause.to_string(),
             })
             .collect(),
         untags: steps
-            .untags
-            .iter()
+            .untags()
             .map(|untag| UntagDocument {
                 tag: untag.tag.name.to_string(),
                 digest: untag.digest.to_string(),
@@ -164,16 +162,15 @@ fn repository_document(decided: &Decided<'_>, repository: &DecidedRepository<'_>
             })
             .collect(),
         deletes: steps
-            .deletes
-            .iter()
+            .deletes()
             .map(|delete| DeleteDocument {
                 digest: delete.digest.to_string(),
                 media_type: delete.media_type.to_string(),
                 updated_at: delete.updated_at,
                 size_bytes: delete.size_bytes,
                 tags: delete.tags.iter().map(|tag| tag.name.to_string()).collect(),
-                after: delete.after.iter().map(Digest::to_string).collect(),
-                cause: cause_text(&delete.cause),
+                after: delete.after.digests().map(|holder| holder.to_string()).collect(),
+                cause: cause_text(delete.cause),
             })
             .collect(),
         items,
@@ -181,7 +178,7 @@ fn repository_document(decided: &Decided<'_>, repository: &DecidedRepository<'_>
 }
 
 /// For machines a cause names the whole digest.
-fn cause_text(cause: &Cause) -> String {
+fn cause_text(cause: Cause<'_>) -> String {
     match cause {
         Cause::Image(digest) => format!("only {digest} needed it"),
         Cause::Rules(_) | Cause::Released(_) | Cause::LeftBehind => cause.to_string(),
@@ -285,12 +282,22 @@ impl SavedPlan {
         for repository in &mut fresh.repositories {
             let name = repository.name.clone();
             let Decision::Steps(steps) = &mut repository.decision else { continue };
-            steps.deletes = whole(std::mem::take(&mut steps.deletes), |step| {
+            let agreed = |step: &DeleteStep<'_>| {
                 let agreed = self.deletes.get(&(name.clone(), step.digest));
                 agreed.is_some_and(|tags| step.tags.iter().all(|tag| tags.contains(&tag.name)))
+            };
+            let deletes = whole(steps, agreed);
+            let untags = steps.untags.iter().copied().filter(|untag| {
+                let UntagStep { tag, digest, .. } = steps.untag(*untag);
+                self.untags.contains(&(name.clone(), tag.name.clone(), digest))
             });
-            steps.untags.retain(|step| self.untags.contains(&(name.clone(), step.tag.name.clone(), step.digest)));
-            steps.locks.retain(|step| self.locks.get(&(name.clone(), step.tag.clone(), step.digest)) == Some(&step.change));
+            let untags = untags.collect();
+            let locks =
+                steps.locks.iter().copied().zip(steps.locks()).filter(|(_, LockStep { digest, tag, change, .. })| {
+                    self.locks.get(&(name.clone(), tag.cloned(), *digest)) == Some(change)
+                });
+            let locks = locks.map(|(relock, _)| relock).collect();
+            (steps.deletes, steps.untags, steps.locks) = (deletes, untags, locks);
             common += steps.deletes.len() + steps.untags.len() + steps.locks.len();
         }
         self.deletes.len() + self.untags.len() + self.locks.len() - common
@@ -299,15 +306,16 @@ impl SavedPlan {
 
 /// The deletes that a person agreed to, less those that would break what was taken out: what that holds or is described by, and what
 /// it describes.
-fn whole(deletes: Vec<DeleteStep>, is_agreed: impl Fn(&DeleteStep) -> bool) -> Vec<DeleteStep> {
-    let (mut agreed, mut stay): (Vec<DeleteStep>, Vec<DeleteStep>) = deletes.into_iter().partition(is_agreed);
+fn whole(steps: &Steps, is_agreed: impl Fn(&DeleteStep<'_>) -> bool) -> Vec<Delete> {
+    let (mut agreed, mut stay): (Vec<Delete>, Vec<Delete>) = steps.deletes.iter().partition(|delete| is_agreed(&steps.delete(**delete)));
     loop {
-        let staying: BTreeSet<Digest> = stay.iter().map(|step| step.digest).collect();
-        let described: BTreeSet<Digest> = stay.iter().filter_map(|step| step.subject).collect();
-        let breaks = |step: &DeleteStep| {
-            described.contains(&step.digest) || step.after.iter().chain(&step.subject).any(|holder| staying.contains(holder))
+        let staying: BTreeSet<Digest> = stay.iter().map(|delete| steps.delete(*delete).digest).collect();
+        let described: BTreeSet<Digest> = stay.iter().filter_map(|delete| steps.delete(*delete).subject).collect();
+        let breaks = |delete: &Delete| {
+            let step = steps.delete(*delete);
+            described.contains(&step.digest) || step.after.digests().chain(step.subject).any(|holder| staying.contains(&holder))
         };
-        let (more, rest): (Vec<DeleteStep>, Vec<DeleteStep>) = agreed.into_iter().partition(breaks);
+        let (more, rest): (Vec<Delete>, Vec<Delete>) = agreed.into_iter().partition(breaks);
         agreed = rest;
         if more.is_empty() {
             return agreed;
