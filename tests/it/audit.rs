@@ -22,7 +22,7 @@ const COMPANION: Digest = Digest::from_bytes([5; 32]);
 /// An image, an index with a child, a referrer of the index, and a companion of the image; all old; every tag may go.
 fn world() -> World {
     let now = jiff::Timestamp::from_second(1_790_000_000).expect("a time");
-    let updated_at = Some(now - SignedDuration::from_hours(1_000));
+    let updated_at = Some((now - SignedDuration::from_hours(1_000)).into());
     let manifest = |digest, media_type, references| Manifest {
         digest,
         media_type,
@@ -173,12 +173,12 @@ fn a_tag_removed_from_a_locked_manifest_is_found() {
 fn what_is_young_or_of_unknown_age_is_found() {
     let steps = world().plan();
     let mut young: [World; 5] = [world(), world(), world(), world(), world()];
-    let just_now = Some(young[0].now - SignedDuration::from_hours(23));
+    let just_now = Some((young[0].now - SignedDuration::from_hours(23)).into());
     young[0].manifest_mut(CHILD).updated_at = just_now;
     young[1].manifest_mut(CHILD).updated_at = None;
     young[2].tag_mut("old-image").updated_at = just_now;
     young[3].tag_mut("old-image").updated_at = None;
-    young[4].manifest_mut(CHILD).updated_at = Some(young[4].now + SignedDuration::from_secs(1));
+    young[4].manifest_mut(CHILD).updated_at = Some((young[4].now + SignedDuration::from_secs(1)).into());
     for world in young {
         assert_eq!(broken(&world, &steps).first(), Some(&"S6"), "{world}");
     }
@@ -188,7 +188,7 @@ fn what_is_young_or_of_unknown_age_is_found() {
 #[test]
 fn an_old_tag_on_a_young_manifest_is_found() {
     let mut world = world();
-    world.manifest_mut(IMAGE).updated_at = Some(world.now - SignedDuration::from_hours(1));
+    world.manifest_mut(IMAGE).updated_at = Some((world.now - SignedDuration::from_hours(1)).into());
     let steps = untag(&world, "old-image");
     assert_eq!(broken(&world, &steps), ["S6", "S17"]);
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use jiff::SignedDuration;
-use retaind::model::{Condemned, Digest, Locks, Manifest, MediaType, References, Tag, TagName};
+use jiff::{SignedDuration, Timestamp};
+use retaind::model::{Condemned, Digest, Locks, Manifest, MediaType, References, Tag, TagName, Time};
 use retaind::pipeline::evaluate::{Evaluation, evaluate};
 use retaind::pipeline::plan::{Steps, audit, steps};
 use retaind::policy::{Action, Images, KeepWhen, Rule};
@@ -166,7 +166,7 @@ fn a_kept_index_over_some_never_adds_a_loss() {
     for_many_worlds_in(Language::Whole, |world, mut rng| {
         let mut with_index = world.clone();
         let children: Vec<Digest> = world.manifests.iter().map(|manifest| manifest.digest).filter(|_| rng.bool()).collect();
-        let updated_at = Some(world.now - SignedDuration::from_hours(100_000));
+        let updated_at = Some((world.now - SignedDuration::from_hours(100_000)).into());
         with_index.manifests.push(Manifest {
             digest: NEW,
             media_type: MediaType::OciIndex,
@@ -240,7 +240,7 @@ fn with_a_waiting_time_nothing_goes_at_first_sight_and_what_waited_goes() {
 fn what_is_young_stays() {
     for_many_worlds_in(Language::Whole, |world, mut rng| {
         let mut younger = world.clone();
-        let just_now = Some(world.now - world.acting().limits.min_age + SignedDuration::from_secs(1));
+        let just_now = Some((world.now - world.acting().limits.min_age + SignedDuration::from_secs(1)).into());
         if rng.bool() && !younger.tags.is_empty() {
             let place = rng.usize(0..younger.tags.len());
             younger.tags[place].updated_at = just_now;
@@ -273,13 +273,14 @@ fn without_counts_being_younger_never_adds_a_loss() {
             });
         }
         let mut after = before.clone();
-        let rejuvenated = |time: Option<jiff::Timestamp>, rng: &mut Rng| {
-            time.map(|time| {
-                if time < world.now {
+        let rejuvenated = |time: Option<Time>, rng: &mut Rng| {
+            time.map(Timestamp::from).map(|time| {
+                let younger = if time < world.now {
                     time + SignedDuration::from_secs(rng.i64(0..=world.now.duration_since(time).as_secs()))
                 } else {
                     time
-                }
+                };
+                younger.into()
             })
         };
         for manifest in &mut after.manifests {
@@ -334,7 +335,7 @@ fn holders_go_before_what_they_hold_and_nothing_is_protected() {
         let steps = planned(world);
         let place = |digest| steps.deletes().position(|step| step.digest == digest);
         let min_age = world.acting().limits.min_age;
-        let is_young = |time: Option<jiff::Timestamp>| time.is_none_or(|time| world.now.duration_since(time) < min_age);
+        let is_young = |time: Option<Time>| time.is_none_or(|time| world.now.duration_since(time.into()) < min_age);
         for (own_place, step) in steps.deletes().enumerate() {
             let manifest = world.manifests.iter().find(|manifest| manifest.digest == step.digest).expect("a listed manifest");
             let tags: Vec<&Tag> = world.tags_of(step.digest).collect();

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
+use crate::model::Time;
 use crate::policy::Limits;
 
 use super::super::plan::{Decision, Plan, Steps};
@@ -19,7 +18,7 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
     let mut repositories: Vec<Repository<'_>> =
         plan.repositories.iter().map(|repository| Repository::new(&repository.decision, share)).collect();
     // Manifests stand in the order of their digests, so ties go by repository and then by digest.
-    let mut candidates: Vec<(Option<Timestamp>, usize, u32)> = Vec::new();
+    let mut candidates: Vec<(Option<Time>, usize, u32)> = Vec::new();
     for (place, repository) in plan.repositories.iter().enumerate() {
         if let Decision::Steps(steps) = &repository.decision {
             let roots = steps.deletes().filter(|step| step.after.is_empty());

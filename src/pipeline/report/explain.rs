@@ -24,7 +24,7 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
     let _ = writeln!(out, "{} under policy {policy}", if goes { "goes" } else { "stays" });
     let pushed = item
         .updated_at
-        .map_or_else(|| "at an unknown time".to_owned(), |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time))));
+        .map_or_else(|| "at an unknown time".to_owned(), |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time.into()))));
     let _ = writeln!(out, "  {}, pushed {pushed}", item.media_type);
     if let Some(since) = item.untagged_since {
         let _ = writeln!(out, "  seen untagged since {since:.0}");
@@ -42,9 +42,10 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
             (true, false) => "is removed",
             (false, _) => "stays",
         };
-        let moved = item
-            .updated_at
-            .map_or_else(|| "at an unknown time".to_owned(), |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time))));
+        let moved = item.updated_at.map_or_else(
+            || "at an unknown time".to_owned(),
+            |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time.into()))),
+        );
         let _ = writeln!(out, "tag {} {verdict}\n  pushed or moved {moved}", item.name);
         for reason in evaluation.tags.reasons(tag) {
             let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(tag);

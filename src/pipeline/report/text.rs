@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use crate::model::{Contents, Gap, Listing, TagName};
 use crate::policy::{Action, Policy};
 
@@ -258,7 +260,7 @@ fn shortened(tag: &str) -> &str {
 }
 
 fn age_of(context: &Context<'_>, manifest: u32) -> String {
-    let updated_at = context.contents.manifests()[manifest as usize].updated_at;
+    let updated_at = context.contents.manifests()[manifest as usize].updated_at.map(Timestamp::from);
     match updated_at {
         None => "age unknown".to_owned(),
         Some(time) if context.now < time => "in the future".to_owned(),

@@ -167,9 +167,9 @@ impl Context<'_> {
         let item = &self.contents.manifests()[manifest as usize];
         let newest = |tags: &[Tag]| tags.iter().map(|tag| tag.updated_at).try_fold(item.updated_at?, |newest, at| Some(newest.max(at?)));
         let since = match (tag, self.contents.tagged(manifest)) {
-            (Some(tag), _) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
+            (Some(tag), _) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?).into(),
             (None, []) => untagged_since(item, adopt_backlog, self.observations.since, self.now)?,
-            (None, companions) => newest(companions)?,
+            (None, companions) => newest(companions)?.into(),
         };
         since.checked_add(age.duration()).ok()
     }

@@ -218,11 +218,11 @@ impl<'a> Oracle<'a> {
     }
 
     fn manifest_time(&self, manifest: usize) -> Option<Timestamp> {
-        self.known(self.world.manifests[manifest].updated_at)
+        self.known(self.world.manifests[manifest].updated_at.map(Timestamp::from))
     }
 
     fn tag_time(&self, tag: usize) -> Option<Timestamp> {
-        let own = self.known(self.world.tags[tag].updated_at)?;
+        let own = self.known(self.world.tags[tag].updated_at.map(Timestamp::from))?;
         Some(own.max(self.manifest_time(self.owner[tag])?))
     }
 
@@ -242,7 +242,7 @@ impl<'a> Oracle<'a> {
     /// When the age of an untagged image began.
     fn untagged_time(&self, manifest: usize, adopt_backlog: bool) -> Timestamp {
         let Manifest { updated_at, untagged_since, .. } = &self.world.manifests[manifest];
-        let (updated_at, untagged_since) = (*updated_at, *untagged_since);
+        let (updated_at, untagged_since) = (updated_at.map(Timestamp::from), untagged_since.map(Timestamp::from));
         let pushed = updated_at.unwrap_or(self.world.now);
         let is_backlog = match (untagged_since, self.world.observed_since) {
             (None, _) | (_, None) => true,

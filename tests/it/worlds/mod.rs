@@ -10,6 +10,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use retaind::model::{
     Condemned, Contents, Digest, Facts, Locks, Manifest, Mark, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
+    Time,
 };
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
@@ -232,7 +233,7 @@ impl Lot {
         let tags = self.tags(&manifests);
         for manifest in &mut manifests {
             if !tags.iter().any(|tag| tag.digest == manifest.digest) {
-                manifest.untagged_since = if self.one_in(4) { None } else { self.old_time() };
+                manifest.untagged_since = if self.one_in(4) { None } else { self.old_time().map(Time::from) };
                 if self.kinds.left_behind && self.one_in(3) {
                     manifest.left_behind_by = Some(Box::new(self.other(&digests)));
                 }
@@ -281,7 +282,7 @@ impl Lot {
         };
         let references = if self.kinds.ghosts && self.one_in(6) { References::Ghost } else { References::new(children, subject) };
         let locks = if self.kinds.locks && self.one_in(10) { self.locks() } else { Locks::OPEN };
-        let updated_at = self.time();
+        let updated_at = self.time().map(Time::from);
         let (mut size_bytes, mut platform, mut facts) = (1, None, None);
         if self.language == Language::Whole {
             size_bytes = self.pick(&[0, 999, 1_000, 1_001, 2_001]);
@@ -349,7 +350,7 @@ impl Lot {
 
     fn tag(&mut self, name: &str, digest: Digest) -> Tag {
         let locks = if self.kinds.locks && self.one_in(12) { self.locks() } else { Locks::OPEN };
-        Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at: self.time(), locks }
+        Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at: self.time().map(Time::from), locks }
     }
 
     /// Some protect, some do not.
@@ -420,7 +421,7 @@ impl fmt::Display for World {
         for manifest in &self.manifests {
             let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by, facts } =
                 manifest;
-            write!(formatter, "  {} {}{}", short(*digest), ago(*updated_at), shut(*locks))?;
+            write!(formatter, "  {} {}{}", short(*digest), ago(updated_at.map(Timestamp::from)), shut(*locks))?;
             if let Some(platform) = platform {
                 write!(formatter, " {platform}")?;
             }
@@ -435,7 +436,7 @@ impl fmt::Display for World {
                 write!(formatter, " subject {}", short(subject))?;
             }
             if let Some(since) = untagged_since {
-                write!(formatter, " untagged {}", ago(Some(*since)))?;
+                write!(formatter, " untagged {}", ago(Some((*since).into())))?;
             }
             if let Some(root) = left_behind_by {
                 write!(formatter, " left behind by {}", short(**root))?;
@@ -445,7 +446,7 @@ impl fmt::Display for World {
             }
             writeln!(formatter)?;
             for tag in self.tags_of(*digest) {
-                writeln!(formatter, "      {} {}{}", short_tag(&tag.name), ago(tag.updated_at), shut(tag.locks))?;
+                writeln!(formatter, "      {} {}{}", short_tag(&tag.name), ago(tag.updated_at.map(Timestamp::from)), shut(tag.locks))?;
             }
         }
         for (place, policy) in self.policies.iter().enumerate() {

@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Digest, Locks, Manifest, Observations, References, Tag};
+use crate::model::{Contents, Digest, Locks, Manifest, Observations, References, Tag, Time};
 use crate::policy::Policy;
 
 use super::{Steps, UntagStep};
@@ -175,7 +175,7 @@ impl<'a> World<'a> {
     /// S6: nothing young, and nothing whose age is not known.
     fn old_enough(&self, steps: &Steps, findings: &mut Findings) {
         let floor = self.audit.policies[self.audit.acting].limits.min_age;
-        let is_young = |time: Option<Timestamp>| time.is_none_or(|time| self.audit.now.duration_since(time) < floor);
+        let is_young = |time: Option<Time>| time.is_none_or(|time| self.audit.now.duration_since(time.into()) < floor);
         for step in steps.deletes() {
             let manifest = self.manifest(step.digest);
             let young_tag = self.tags_of(step.digest).iter().any(|tag| is_young(tag.updated_at));

@@ -189,7 +189,7 @@ impl<'a> World<'a> {
             let is_bare =
                 matches!(selector.about, About::Images) && self.audit.contents.tagged(place).is_empty() && !self.goes(manifest.digest);
             let times = times.chain(manifest.updated_at.filter(|_| is_bare));
-            let newest = times.filter(|time| *time <= self.audit.now).max()?;
+            let newest = times.map(Timestamp::from).filter(|time| *time <= self.audit.now).max()?;
             if self.fits(selector, manifest) != Some(true) {
                 return None;
             }
@@ -367,6 +367,6 @@ pub(super) fn names(selector: &Selector, tag: &Tag) -> bool {
 
 /// None: not known, or not yet.
 fn age(now: Timestamp, manifest: &Manifest, tag: &Tag) -> Option<SignedDuration> {
-    let age = now.duration_since(tag.updated_at?.max(manifest.updated_at?));
+    let age = now.duration_since(tag.updated_at?.max(manifest.updated_at?).into());
     (!age.is_negative()).then_some(age)
 }
