@@ -86,6 +86,7 @@ fn changes_as_text(changes: &[JournalEntry]) -> String {
 fn why(outcome: &RunOutcome) -> Option<&str> {
     match outcome {
         RunOutcome::Planned | RunOutcome::Applied | RunOutcome::Partial => None,
+        RunOutcome::WindowClosed => Some("the rest waits for the next run"),
         RunOutcome::Refused(why) | RunOutcome::Interrupted(why) | RunOutcome::Failed(why) => Some(why),
     }
 }

@@ -77,7 +77,7 @@ pub(super) async fn one(wired: Wired<'_>, acting: &Policy, accepted: Option<&str
         ..Circumstances::default()
     };
     let (state, clock, brakes) = (state.clone(), clock.clone(), brakes.clone());
-    let run = Run { policies: &configuration.policies, acting, client, state, clock, brakes, circumstances, agreed };
+    let run = Run { policies: &configuration.policies, acting, client, state, clock, brakes, until: None, circumstances, agreed };
     let ended = pipeline::run(&run, &mut |told| match told {
         Told::Planned(decided) => print(&report::plan_as_text(decided, Detail::Changes)),
         Told::Applied(applied) => print(&report::applied(applied)),

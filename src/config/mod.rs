@@ -3,7 +3,8 @@
 //! ```text
 //! read ──► tree ──► check (by the tables of shape) ──► resolve ──► Configuration | Problems
 //! ```
-//! Only `read` touches the disk, only `tree` knows YAML. `schema` and `reference` are written from the same tables.
+//! Only `read` touches the disk, only `tree` knows YAML; `files` puts together what was read. `schema` and `reference` are written from
+//! the same tables.
 
 mod cases;
 mod settings;
@@ -22,6 +23,7 @@ mod scalar;
 mod suggest;
 
 mod resolve;
+mod files;
 mod lint;
 
 mod problem;
@@ -41,6 +43,7 @@ use crate::policy::Policy;
 use resolve::PolicyFile;
 
 pub use cases::{Case, DrawnImage, DrawnVersion, Expectation, ExpectedVerdict, TestFile};
+pub use files::{BrokenScope, Loaded};
 pub use lint::{Seen, WARNINGS, warnings};
 pub use problem::{Mark, Place, Problem, Problems, Source};
 pub use reference::reference;
@@ -48,41 +51,13 @@ pub use schema::{policies_schema, settings_schema, tests_schema};
 pub use settings::{AUDIENCE, Auth, Configuration, Registry, ServerSettings, Sku, StateSettings, Throttle};
 pub use written::Written;
 
-impl Configuration {
-    /// Reads the settings and the policy files that they name. Blocks on the disk.
-    ///
-    /// # Errors
-    /// Everything that is wrong with any of the files. A file that is missing or empty is wrong: it never means "no policies".
-    pub fn load(path: &Path) -> Result<Self, Problems> {
-        let mut problems = Vec::new();
-        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        let sources = read::file(path, &mut problems);
-        let found = sources.as_ref().map(|file| resolve::settings(&file.source, &folder, &mut problems)).unwrap_or_default();
-        let mut files: Vec<read::File> = sources.into_iter().collect();
-        let (mut test_files, mut policies) = (Vec::new(), Vec::new());
-        for resolve::PolicyPath { path, scope } in &found.policies {
-            let read::Folder { policies: read, tests } = read::policies(path, &mut problems);
-            policies.extend(read.iter().map(|file| PolicyFile { source: file.source.clone(), scope: scope.clone() }));
-            files.extend(read);
-            for test in &tests {
-                resolve::refuse_policies_among_tests(&test.source, &mut problems);
-            }
-            test_files.extend(tests.into_iter().map(|test| test.path));
-        }
-        let content_hash = content_hash(files.iter().map(|file| &file.source));
-        let paths = files.iter().map(|file| file.path.clone()).collect();
-        let configuration = assemble(found, &policies, paths, content_hash, problems)?;
-        Ok(Self { test_files, ..configuration })
-    }
-}
-
 /// Reads other policies for the registries of a configuration: a folder of files, or one file. Blocks on the disk.
 ///
 /// # Errors
 /// Everything that is wrong with any of the files.
 pub fn load_policies(path: &Path, configuration: &Configuration) -> Result<Vec<Policy>, Problems> {
     let mut problems = Vec::new();
-    let read::Folder { policies, tests: _ } = read::policies(path, &mut problems);
+    let read::Folder { policies, .. } = read::policies(path, &mut problems);
     let sources: Vec<PolicyFile> = policies.into_iter().map(|file| PolicyFile::of_anybody(file.source)).collect();
     let registries = || configuration.registries.iter();
     let hosts = registries().filter_map(|registry| registry.endpoint.host()).map(str::to_owned).collect();
@@ -145,7 +120,18 @@ fn assemble(
     let (policies, written) = resolve::policies(policies, &known, &mut problems);
     match Problems::collect(problems) {
         Some(problems) => Err(problems),
-        None => Ok(Configuration { registries, policies, written, state, server, paused, files, test_files: Vec::new(), content_hash }),
+        None => Ok(Configuration {
+            registries,
+            policies,
+            written,
+            state,
+            server,
+            paused,
+            files,
+            test_files: Vec::new(),
+            content_hash,
+            texts: Vec::new(),
+        }),
     }
 }
 

@@ -178,6 +178,18 @@ impl Problems {
         format!("{more}{} in {}", count(self.list.len(), noun), count(files.len(), "file"))
     }
 
+    /// The first of them in one line, such as `teams/a.yaml:3:5: …`, and how many more there are.
+    pub fn brief(&self) -> String {
+        let Some(Problem { file, place, message, .. }) = self.list.first() else { return String::new() };
+        let at = if place.line == 0 { String::new() } else { format!("{}:{}:", place.line, place.column) };
+        let more = match (self.list.len() - 1, self.more) {
+            (0, _) => String::new(),
+            (more, false) => format!(", and {more} more"),
+            (more, true) => format!(", and more than {more} more"),
+        };
+        printable(&format!("{file}:{at} {message}{more}"))
+    }
+
     /// For programs: a list of `{"warning", "file", "line", "column", "path", "message", "hint"}`, with the stable name of each warning.
     pub fn to_json_warnings(&self) -> Value {
         let mut list = self.to_json()["problems"].take();

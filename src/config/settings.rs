@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use crate::model::RegistryName;
 use crate::policy::Policy;
 
+use super::files::Texts;
 use super::written::Written;
 
 /// The audience of Microsoft Entra tokens for the public cloud's registries.
@@ -35,6 +36,8 @@ pub struct Configuration {
     pub test_files: Vec<PathBuf>,
     /// SHA-256 over the names and bytes of those files: equal hashes mean equal configurations.
     pub content_hash: [u8; 32],
+    /// What stands behind each entry of `policies` in the settings, to stand in for it should its files be broken.
+    pub(super) texts: Vec<Texts>,
 }
 
 /// A registry and how to reach it.

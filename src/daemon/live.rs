@@ -13,13 +13,13 @@ use tracing::{error, info, warn};
 
 use crate::acr::{Client, Statistics};
 use crate::clock::Clock;
-use crate::config::Configuration;
+use crate::config::{BrokenScope, Configuration, Problems};
 use crate::model::RegistryName;
 use crate::pipeline::access;
 use crate::pipeline::apply::{Brakes, pause_file};
-use crate::pipeline::guard::Circumstances;
-use crate::policy::{Policy, Schedule};
-use crate::serve::{ConfigurationStatus, LastRun, PolicyStatus, RegistryStatus, Status};
+use crate::pipeline::guard::{Circumstances, SuspendedScope};
+use crate::policy::{Pattern, Policy, Schedule};
+use crate::serve::{ConfigurationStatus, LastRun, PolicyStatus, RegistryStatus, Status, SuspendedStatus};
 use crate::state::{Approval, State, StateError};
 use crate::telemetry::{Finished, Loaded, LoadedPolicy, Metrics, RunEnd, SeriesKey, SkipReason};
 
@@ -54,6 +54,8 @@ pub(super) struct Live {
     forgot_at: Option<Timestamp>,
     /// Why the files as they are now are not in use.
     problem: Option<String>,
+    /// Files whose last valid texts are in use: deleting is suspended in their scopes.
+    broken: Vec<BrokenScope>,
     /// Told when a client has signed in, or could not.
     signed_in: Arc<Notify>,
 }
@@ -100,6 +102,7 @@ impl Live {
             turns: BTreeMap::new(),
             forgot_at: None,
             problem: None,
+            broken: Vec::new(),
             signed_in: Arc::default(),
         }
     }
@@ -122,7 +125,8 @@ impl Live {
         let (decision, by_name) = self.decide(now);
         for start in &decision.start {
             if let Some(key) = by_name.get(&start.policy) {
-                self.begin(key.clone(), now);
+                let until = self.policy(key).and_then(|policy| policy.schedule.as_ref()?.closes(now));
+                self.begin(key.clone(), now, until);
             }
         }
         self.tell_registries();
@@ -131,7 +135,7 @@ impl Live {
         wake_at.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(HEARTBEAT)
     }
 
-    /// What a person approved is applied at once.
+    /// What a person approved is applied at once, whatever the windows are.
     fn start_what_is_approved(&mut self, now: Timestamp) {
         let approvals = self.state.take_approvals(now).unwrap_or_else(|error| {
             warn!("approvals cannot be taken up: {error}");
@@ -145,7 +149,7 @@ impl Live {
                 let key = SeriesKey { policy: policy.into(), registry };
                 info!(policy = %key.policy, registry = %key.registry, plan = %plan_hash, "plan approved");
                 if self.known.contains_key(&key) && !self.running.contains_key(&key) {
-                    self.begin(key, now);
+                    self.begin(key, now, None);
                 }
             }
         }
@@ -195,7 +199,7 @@ impl Live {
         self.configuration.policies.iter().find(|policy| policy.name == key.policy)
     }
 
-    fn begin(&mut self, key: SeriesKey, now: Timestamp) {
+    fn begin(&mut self, key: SeriesKey, now: Timestamp, until: Option<Timestamp>) {
         if let Some(known) = self.known.get_mut(&key) {
             known.last_started = Some(now);
         }
@@ -218,10 +222,12 @@ impl Live {
             circumstances: Circumstances {
                 paused: self.configuration.paused || brakes.are_held_by_a_pause(),
                 suspended: self.problem.clone(),
+                suspended_scopes: self.broken.iter().map(suspended_scope).collect(),
                 journal_is_kept: self.state.is_durable() || self.configuration.state.volatile,
                 ..Circumstances::default()
             },
             brakes,
+            until,
             turn,
             started_at: now,
             stop: self.stop.clone(),
@@ -257,31 +263,61 @@ impl Live {
     /// somebody just added.
     pub(super) fn reloaded(&mut self, reloaded: Reloaded) {
         match reloaded {
-            Reloaded::Valid(configuration) => {
+            Reloaded::Valid(configuration, broken) => {
                 info!(policies = configuration.policies.len(), "the files changed: their policies are in use now");
                 self.warn_of_restarts(&configuration);
                 self.pull_brakes();
-                let before = std::mem::replace(&mut self.configuration, Arc::new(*configuration));
+                let before = std::mem::replace(&mut self.configuration, configuration);
                 self.take_up(Some(&before));
+                if !broken.is_empty() {
+                    self.metrics.reloaded_in_part();
+                    self.suspend_in(broken);
+                }
+            }
+            Reloaded::Broken(broken) => {
+                self.pull_brakes();
+                self.problem = None;
+                self.metrics.reload_failed();
+                self.suspend_in(broken);
             }
             Reloaded::Restored => {
                 let paused = if self.is_paused() { "deleting is still paused" } else { "deleting goes on" };
                 info!("the files are valid again; {paused}");
                 self.take_up(Some(&Arc::clone(&self.configuration)));
             }
-            Reloaded::Unchanged => match &self.problem {
+            Reloaded::Unchanged => match self.suspended() {
                 None => info!("the files are as they were"),
-                Some(why) => warn!("the files are as they were, and deleting is still suspended, because {why}"),
+                Some(held) => warn!("the files are as they were, and {held}"),
             },
-            Reloaded::Invalid(problems) => {
-                let why = format!("the files are not valid ({})", problems.summary());
-                error!("deleting is suspended, because {why}; the last valid policies go on planning\n{problems}");
-                self.problem = Some(why);
-                self.pull_brakes();
-                self.metrics.reload_failed();
-                self.metrics.suspended(true);
-            }
+            Reloaded::Invalid(problems) => self.suspend(&problems),
         }
+    }
+
+    fn suspend(&mut self, problems: &Problems) {
+        let why = format!("the files are not valid ({})", problems.summary());
+        error!("deleting is suspended, because {why}; the last valid policies go on planning\n{problems}");
+        self.problem = Some(why);
+        self.broken.clear();
+        self.pull_brakes();
+        self.metrics.reload_failed();
+        self.metrics.suspended(true, 0);
+    }
+
+    /// Suspends deleting where files matter that are not valid, and nowhere else.
+    fn suspend_in(&mut self, broken: Vec<BrokenScope>) {
+        self.broken = broken;
+        for broken in &self.broken {
+            let (held, problems) = (held_in(broken), &broken.problems);
+            error!("deleting is {held}; the last valid policies go on planning\n{problems}");
+        }
+        self.metrics.suspended(true, self.broken.len());
+    }
+
+    /// Where deleting is suspended, and why; None: nowhere.
+    fn suspended(&self) -> Option<String> {
+        let everywhere = self.problem.as_ref().map(|why| format!("deleting is suspended, because {why}"));
+        let scopes = || self.broken.iter().map(held_in).collect::<Vec<_>>().join("; ");
+        everywhere.or_else(|| (!self.broken.is_empty()).then(|| format!("deleting is {}", scopes())))
     }
 
     fn warn_of_restarts(&self, new: &Configuration) {
@@ -296,11 +332,12 @@ impl Live {
 
     fn take_up(&mut self, before: Option<&Configuration>) {
         self.problem = None;
+        self.broken.clear();
         self.loaded_at = self.clock.now();
         self.reconnect(before);
         let keys: Vec<SeriesKey> = self.keys();
         self.known = keys.iter().map(|key| (key.clone(), self.remember(key))).collect();
-        self.metrics.suspended(false);
+        self.metrics.suspended(false, 0);
         self.metrics.reloaded(&Loaded {
             at: self.loaded_at,
             registries: self.configuration.registries.iter().map(|registry| registry.name.clone()).collect(),
@@ -385,9 +422,10 @@ impl Live {
         self.metrics.paused(paused);
         let policies = self.known.iter().filter_map(|(key, known)| self.policy_status(key, known, now)).collect();
         self.status.send_modify(|status| {
-            status.configuration = ConfigurationStatus { loaded_at: Some(self.loaded_at), problem: self.problem.clone() };
+            status.configuration = ConfigurationStatus { loaded_at: Some(self.loaded_at), problem: self.files_problem() };
             status.paused = paused;
             status.suspended.clone_from(&self.problem);
+            status.suspended_scopes = self.broken.iter().map(scope_status).collect();
             status.registries = self
                 .clients
                 .iter()
@@ -395,6 +433,13 @@ impl Live {
                 .collect();
             status.policies = policies;
         });
+    }
+
+    /// What is wrong with the files as they are now.
+    fn files_problem(&self) -> Option<String> {
+        let broken =
+            || self.broken.iter().map(|broken| format!("the file of {} is not valid ({})", globs(broken), broken.problems.brief()));
+        self.problem.clone().or_else(|| (!self.broken.is_empty()).then(|| broken().collect::<Vec<_>>().join("; ")))
     }
 
     fn policy_status(&self, key: &SeriesKey, known: &Known, now: Timestamp) -> Option<PolicyStatus> {
@@ -422,13 +467,35 @@ impl Live {
 
     /// What goes on, in one line.
     pub(super) fn summary(&self) -> String {
-        let held = match (&self.problem, self.is_paused()) {
-            (Some(why), _) => format!("; deleting is suspended, because {why}"),
+        let held = match (self.suspended(), self.is_paused()) {
+            (Some(held), _) => format!("; {held}"),
             (None, true) => "; deleting is paused".to_owned(),
             (None, false) => String::new(),
         };
         format!("{} policies, {} running{held}", self.known.len(), self.running.len())
     }
+}
+
+/// Why nothing is deleted where broken files matter.
+fn why(broken: &BrokenScope) -> String {
+    format!("the file of this scope is not valid ({})", broken.problems.brief())
+}
+
+fn held_in(broken: &BrokenScope) -> String {
+    format!("suspended in {}, because {}", globs(broken), why(broken))
+}
+
+fn globs(broken: &BrokenScope) -> String {
+    broken.repositories.iter().map(Pattern::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn suspended_scope(broken: &BrokenScope) -> SuspendedScope {
+    SuspendedScope { repositories: broken.repositories.clone(), why: why(broken) }
+}
+
+fn scope_status(broken: &BrokenScope) -> SuspendedStatus {
+    let repositories = broken.repositories.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+    SuspendedStatus { repositories, why: why(broken) }
 }
 
 /// The longest of the next [`INTERVALS`] times between two runs: on a schedule for working days a weekend is no delay.
@@ -449,6 +516,7 @@ fn word(end: RunEnd) -> &'static str {
     match end {
         RunEnd::Succeeded => "succeeded",
         RunEnd::Refused => "refused",
+        RunEnd::WindowClosed => "window_closed",
         RunEnd::Failed(_) => "failed",
     }
 }

@@ -85,10 +85,11 @@ pub async fn run(daemon: Daemon, orders: Orders) {
 
     let (reloads, mut reloaded) = mpsc::channel(1);
     let tasks = TaskTracker::new();
-    tasks.spawn(stop.clone().run_until_cancelled_owned(reload::watch(config, configuration.content_hash, reload, reloads)));
+    let configuration = Arc::new(configuration);
+    tasks.spawn(stop.clone().run_until_cancelled_owned(reload::watch(config, Arc::clone(&configuration), reload, reloads)));
     let (ended, mut endings) = mpsc::channel::<Ended>(ENDED_MAX);
     let mut live = Live::new(Parts {
-        configuration: Arc::new(configuration),
+        configuration,
         state,
         clock: clock.clone(),
         connect,

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use crate::acr::Client;
 use crate::clock::Clock;
 use crate::config::Configuration;
-use crate::pipeline::apply::{Applied, Brakes, Stopped};
+use crate::pipeline::apply::{Brakes, Stopped};
 use crate::pipeline::guard::Circumstances;
 use crate::pipeline::report::Tally;
 use crate::pipeline::{self, Run, RunError, Told};
@@ -27,6 +27,8 @@ pub(super) struct Begun {
     pub(super) state: State,
     pub(super) clock: Clock,
     pub(super) brakes: Brakes,
+    /// When its window closes.
+    pub(super) until: Option<Timestamp>,
     pub(super) circumstances: Circumstances,
     /// Held by one run of a registry at a time: what a run finds half done must not be what another is doing.
     pub(super) turn: Arc<Mutex<()>>,
@@ -58,7 +60,7 @@ pub(super) async fn run(begun: Begun, ended: mpsc::Sender<Ended>) {
 }
 
 async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
-    let Begun { key, configuration, client, state, clock, brakes, circumstances, turn, started_at: _, stop } = begun;
+    let Begun { key, configuration, client, state, clock, brakes, until, circumstances, turn, started_at: _, stop } = begun;
     let interrupted = || (RunEnd::Failed(FailureReason::Interrupted), Some("the daemon was asked to stop".to_owned()));
     let Some(_turn) = stop.run_until_cancelled(turn.lock()).await else {
         let (end, explanation) = interrupted();
@@ -68,7 +70,8 @@ async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
     let Some(acting) = configuration.policies.iter().find(|policy| policy.name == key.policy) else {
         return (RunEnd::Succeeded, None, tally);
     };
-    let run = Run { policies: &configuration.policies, acting, client, state, clock, brakes: brakes.clone(), circumstances, agreed: None };
+    let (policies, agreed) = (&configuration.policies, None);
+    let run = Run { policies, acting, client, state, clock, brakes: brakes.clone(), until, circumstances, agreed };
     let mut held_back = None;
     let mut stopped = None;
     let mut tell = |told: &Told<'_>| match told {
@@ -82,7 +85,7 @@ async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
         }
         Told::Applied(applied) => {
             tally.apply(applied);
-            stopped = why_stopped(applied);
+            stopped = applied.stopped().cloned();
         }
     };
     let outcome = tokio::select! {
@@ -121,17 +124,15 @@ async fn only_reads_are_left(stop: &CancellationToken, brakes: &Brakes) {
 fn end_of(ended: &pipeline::Ended, stopped: Option<Stopped>) -> (RunEnd, Option<String>) {
     let explanation = stopped.as_ref().map(ToString::to_string);
     let failed = |reason| RunEnd::Failed(reason);
+    let some_failed = ended.applied.as_ref().is_some_and(|applied| 0 < applied.counts().failed);
     let end = match stopped {
         Some(Stopped::Asked) => failed(FailureReason::Interrupted),
         Some(Stopped::Journal(_)) => failed(FailureReason::State),
         Some(Stopped::Changed(_) | Stopped::Registry(_)) => failed(FailureReason::Steps),
-        None if ended.applied.as_ref().is_some_and(|applied| !applied.is_complete()) => failed(FailureReason::Steps),
-        None if 0 < ended.incomplete => failed(FailureReason::Incomplete),
+        Some(Stopped::WindowClosed) | None if some_failed => failed(FailureReason::Steps),
+        Some(Stopped::WindowClosed) | None if 0 < ended.incomplete => failed(FailureReason::Incomplete),
+        Some(Stopped::WindowClosed) => RunEnd::WindowClosed,
         None => RunEnd::Succeeded,
     };
     (end, explanation)
-}
-
-fn why_stopped(applied: &Applied) -> Option<Stopped> {
-    applied.repositories.iter().find_map(|repository| repository.stopped.clone())
 }

@@ -19,6 +19,17 @@ impl Locks {
     /// How an item is treated whose attributes are missing: unknown means locked.
     pub const UNKNOWN: Self = Self { can_delete: false, can_write: false, can_read: true, can_list: true };
 
+    /// These, once a change is carried out.
+    pub fn after(self, change: LockChange) -> Self {
+        let LockChange { can_delete, can_write, can_read, can_list } = change;
+        Self {
+            can_delete: can_delete.unwrap_or(self.can_delete),
+            can_write: can_write.unwrap_or(self.can_write),
+            can_read: can_read.unwrap_or(self.can_read),
+            can_list: can_list.unwrap_or(self.can_list),
+        }
+    }
+
     /// Whether this holds the item and everything below it against deletion.
     pub const fn protects(self) -> bool {
         !self.can_delete || !self.can_write

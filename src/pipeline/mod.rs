@@ -48,6 +48,8 @@ pub struct Run<'a> {
     pub clock: Clock,
     /// What stops it.
     pub brakes: Brakes,
+    /// When its window closes: from then on nothing new is begun. None: it may take as long as it takes.
+    pub until: Option<Timestamp>,
     /// What the guard must know from outside; what the registry, the plan and the state say is filled in.
     pub circumstances: Circumstances,
     /// A plan that a person agreed to: nothing is done that is not in it.
@@ -108,18 +110,19 @@ pub async fn run(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Res
     };
     match run_once(run, &mut watch).await {
         Err(RunError::State(error)) if error.is_full() && !has_applied => {
-            let Run { policies, acting, client, state, clock, brakes, circumstances, agreed } = run;
+            let Run { policies, acting, client, state, clock, brakes, until, circumstances, agreed } = run;
             let circumstances = Circumstances { suspended: Some(error.to_string()), ..circumstances.clone() };
             let (client, state, clock, brakes) = (client.clone(), state.copy()?, clock.clone(), brakes.clone());
-            run_once(&Run { policies, acting, client, state, clock, brakes, circumstances, agreed: *agreed }, tell).await
+            run_once(&Run { policies, acting, client, state, clock, brakes, until: *until, circumstances, agreed: *agreed }, tell).await
         }
         ended => ended,
     }
 }
 
 async fn run_once(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Result<Ended, RunError> {
-    let Run { policies, acting, client, state, clock, brakes, circumstances, agreed } = run;
+    let Run { policies, acting, client, state, clock, brakes, until, circumstances, agreed } = run;
     let now = clock.now();
+    inventory::locate(client, state)?;
     if acting.is_enforced() {
         apply::recover(client, state, clock).await?;
     }
@@ -151,7 +154,7 @@ async fn run_once(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Re
     let mut ended = Ended { refused: !refusals.is_empty(), incomplete: decision.incomplete(), applied: None };
     if let Some(approved) = approved.filter(|_| acting.is_enforced()) {
         let (client, state, clock) = (client.clone(), state.clone(), clock.clone());
-        let application = Application { client, state, clock, brakes: brakes.clone(), run: record };
+        let application = Application { client, state, clock, brakes: brakes.clone(), until: *until, run: record };
         let applied = apply::apply(&application, &approved).await;
         tell(&Told::Applied(&applied));
         ended.applied = Some(applied);
@@ -360,10 +363,13 @@ fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_
         failed: done.failed,
         ..counts
     };
-    let stopped = applied.repositories.iter().find_map(|repository| repository.stopped.as_ref());
-    let outcome = match stopped {
+    let outcome = match applied.stopped() {
         Some(apply::Stopped::Asked) => RunOutcome::Interrupted("it was asked to stop".to_owned()),
-        Some(stopped) => RunOutcome::Failed(stopped.to_string()),
+        Some(apply::Stopped::WindowClosed) if done.failed == 0 && decision.incomplete() == 0 => RunOutcome::WindowClosed,
+        Some(apply::Stopped::WindowClosed) => RunOutcome::Partial,
+        Some(stopped @ (apply::Stopped::Journal(_) | apply::Stopped::Changed(_) | apply::Stopped::Registry(_))) => {
+            RunOutcome::Failed(stopped.to_string())
+        }
         None if 0 < done.skipped + done.failed || 0 < decision.incomplete() => RunOutcome::Partial,
         None => refused().unwrap_or(RunOutcome::Applied),
     };

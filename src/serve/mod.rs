@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::telemetry::{METRICS_MEDIA_TYPE, Metrics};
 
 pub use listen::{CONNECTION_MAX, CONNECTIONS_MAX, HEADER_READ_MAX, serve};
-pub use status::{Check, ConfigurationStatus, LastRun, PolicyStatus, RegistryStatus, Status};
+pub use status::{Check, ConfigurationStatus, LastRun, PolicyStatus, RegistryStatus, Status, SuspendedStatus};
 
 /// What is shown, shared with whoever keeps it up to date.
 pub struct ServerState {

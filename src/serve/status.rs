@@ -20,8 +20,10 @@ pub struct Status {
     pub configuration: ConfigurationStatus,
     /// Whether somebody paused deleting.
     pub paused: bool,
-    /// Why deleting is suspended; None: it is not.
+    /// Why deleting is suspended everywhere; None: it is not.
     pub suspended: Option<String>,
+    /// Where else deleting is suspended.
+    pub suspended_scopes: Vec<SuspendedStatus>,
     /// The registries.
     pub registries: Vec<RegistryStatus>,
     /// Every policy on every registry that it names.
@@ -35,6 +37,15 @@ pub struct ConfigurationStatus {
     pub loaded_at: Option<Timestamp>,
     /// What is wrong with the files as they are now; None: they are the ones in use.
     pub problem: Option<String>,
+}
+
+/// Repositories in which deleting is suspended.
+#[derive(Debug, Clone)]
+pub struct SuspendedStatus {
+    /// Which, as globs.
+    pub repositories: Vec<String>,
+    /// Why.
+    pub why: String,
 }
 
 /// A registry.
@@ -101,6 +112,7 @@ impl Status {
             configuration: ConfigurationStatus::default(),
             paused: false,
             suspended: None,
+            suspended_scopes: Vec::new(),
             registries: Vec::new(),
             policies: Vec::new(),
         }
@@ -122,10 +134,16 @@ impl Status {
         let unread = problem.as_ref().map(|problem| {
             if loaded_at.is_some() { format!("the last valid files are in use, because {problem}") } else { problem.clone() }
         });
+        let scopes = || {
+            let scopes = self.suspended_scopes.iter();
+            let told = scopes.map(|SuspendedStatus { repositories, why }| format!("in {}, because {why}", repositories.join(", ")));
+            told.collect::<Vec<_>>().join("; ")
+        };
         let held = match (&self.suspended, self.paused) {
             (Some(why), _) => Some(format!("deleting is suspended, because {why}")),
             (None, true) => Some("deleting is paused".to_owned()),
-            (None, false) => None,
+            (None, false) if self.suspended_scopes.is_empty() => None,
+            (None, false) => Some(format!("deleting is suspended {}", scopes())),
         };
         vec![
             check("configuration", loaded_at.is_some(), unread),
@@ -150,6 +168,11 @@ impl Status {
             },
             paused: self.paused,
             suspended: self.suspended.as_deref(),
+            suspended_scopes: self
+                .suspended_scopes
+                .iter()
+                .map(|SuspendedStatus { repositories, why }| SuspendedDocument { repositories, why })
+                .collect(),
             registries: self
                 .registries
                 .iter()
@@ -172,6 +195,7 @@ struct StatusDocument<'a> {
     configuration: ConfigurationDocument<'a>,
     paused: bool,
     suspended: Option<&'a str>,
+    suspended_scopes: Vec<SuspendedDocument<'a>>,
     registries: Vec<RegistryDocument<'a>>,
     policies: Vec<PolicyDocument<'a>>,
 }
@@ -187,6 +211,12 @@ struct BuildDocument {
 struct ConfigurationDocument<'a> {
     loaded_at: Option<Timestamp>,
     problem: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SuspendedDocument<'a> {
+    repositories: &'a [String],
+    why: &'a str,
 }
 
 #[derive(Serialize)]

@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension as _, Transaction};
 
 use crate::model::{Digest, RegistryName};
 
+use super::endpoints::IS_HERE;
 use super::{FILE_MODE, State, StateError, name_at};
 
 /// The folder in the state directory in which other processes leave approvals: the file itself belongs to the daemon.
@@ -89,10 +90,10 @@ impl State {
             transaction
                 .prepare("INSERT OR REPLACE INTO approval (plan_hash, at) VALUES (?1, ?2)")?
                 .execute((plan_hash, at.as_microsecond()))?;
-            let mut statement = transaction.prepare(
+            let mut statement = transaction.prepare(&format!(
                 "SELECT policy, registry, policies, started_at, changes FROM run WHERE id IN
-                     (SELECT max(id) FROM run WHERE plan_hash = ?1 AND policies IS NOT NULL GROUP BY policy, registry)",
-            )?;
+                     (SELECT max(id) FROM run WHERE plan_hash = ?1 AND policies IS NOT NULL AND {IS_HERE} GROUP BY policy, registry)",
+            ))?;
             let rows = statement.query_map([plan_hash], |row| {
                 Ok((
                     row.get::<_, String>(0)?,

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension as _, Row};
 
 use crate::model::{Digest, RegistryName, RepositoryName, TagName};
 
+use super::marks::{Relock, Relocked, forget_relock, note_relock, relock_of};
 use super::observations::note_gone;
 use super::{RunId, State, StateError, name_at, number_repository, time_at, unreadable};
 
@@ -47,6 +48,8 @@ pub struct Intent<'a> {
     pub reason: &'a str,
     /// The manifest's bytes, so that it can be pushed again as long as its blobs exist.
     pub document: Option<&'a [u8]>,
+    /// What is to become of the item's attributes, where locks are set.
+    pub relocked: Option<&'a Relocked<'a>>,
     /// When it is recorded.
     pub at: Timestamp,
 }
@@ -87,6 +90,8 @@ pub struct OpenIntent {
     pub tag: Option<TagName>,
     /// All tags that were to go with it.
     pub tags: Vec<TagName>,
+    /// What was to become of the item's attributes, where locks were to be set; older versions did not record it.
+    pub relock: Option<Relock>,
     /// When it was recorded.
     pub at: Timestamp,
 }
@@ -141,7 +146,7 @@ impl State {
     /// # Errors
     /// See [`StateError`]; the request must not be sent then.
     pub fn intend(&self, intent: &Intent<'_>) -> Result<IntentId, StateError> {
-        let Intent { run, registry, repository, verb, digest, tag, tags, reason, document, at } = *intent;
+        let Intent { run, registry, repository, verb, digest, tag, tags, reason, document, relocked, at } = *intent;
         // A tag has no blank.
         let tags: Vec<&str> = tags.iter().map(TagName::as_str).collect();
         let tags = tags.join(" ");
@@ -155,6 +160,9 @@ impl State {
             let id = statement.insert(row)?;
             if let Some(bytes) = document {
                 transaction.prepare("INSERT INTO document (intent, bytes) VALUES (?1, ?2)")?.execute((id, bytes))?;
+            }
+            if let Some(relocked) = relocked {
+                note_relock(transaction, id, relocked)?;
             }
             Ok(IntentId(id))
         })
@@ -179,23 +187,28 @@ impl State {
             if verb == Verb::DeleteManifest && outcome.is_gone() {
                 note_gone(transaction, run, repository, &digest)?;
             }
+            forget_relock(transaction, intent.0)?;
             Ok(true)
         })?;
         if was_open { Ok(()) } else { Err(StateError::NotOpen(intent)) }
     }
 
-    /// The intents in a registry whose outcome is not recorded, oldest first. After a crash each is to be resolved by reading.
+    /// The intents in a registry whose outcome is not recorded, oldest first. After a crash each is to be resolved by reading, at this
+    /// endpoint: those of runs elsewhere are not among them.
     ///
     /// # Errors
     /// See [`StateError`].
-    pub fn open_intents(&self, registry: &RegistryName) -> Result<Vec<OpenIntent>, StateError> {
+    pub fn open_intents(&self, registry: &RegistryName, endpoint: &str) -> Result<Vec<OpenIntent>, StateError> {
         self.read("reading the open intents", |transaction| {
             let mut statement = transaction.prepare(
-                "SELECT intent.id, run, name, verb, digest, tag, tags, at FROM intent JOIN repository ON repository.id = intent.repository
-                     WHERE outcome IS NULL AND registry = ?1 ORDER BY intent.id",
+                "SELECT intent.id, intent.run, name, verb, digest, tag, tags, at
+                     FROM intent JOIN repository ON repository.id = intent.repository JOIN run ON run.id = intent.run
+                     WHERE intent.outcome IS NULL AND repository.registry = ?1 AND coalesce(run.endpoint, ?2) = ?2
+                     ORDER BY intent.id",
             )?;
-            let rows = statement.query_map([registry.as_str()], |row| {
+            let rows = statement.query_map([registry.as_str(), endpoint], |row| {
                 Ok(OpenIntent {
+                    relock: relock_of(transaction, row.get(0)?)?,
                     id: IntentId(row.get(0)?),
                     run: RunId(row.get(1)?),
                     repository: name_at(row, 2, RepositoryName::parse)?,

@@ -28,6 +28,19 @@ pub struct Relocked<'a> {
     pub left: Locks,
 }
 
+/// A change that was recorded before it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relock {
+    /// The policy that acted.
+    pub policy: String,
+    /// What was to be changed.
+    pub change: LockChange,
+    /// Which rules were to close what of it.
+    pub closed_by: Vec<(Arc<str>, LockChange)>,
+    /// All attributes as they were to be afterwards.
+    pub left: Locks,
+}
+
 impl State {
     /// Since when what stands condemned in a repository has been so, in the order of marks.
     ///
@@ -183,6 +196,50 @@ impl State {
     }
 }
 
+/// Notes with an intent what it is to make of an item's attributes.
+pub(super) fn note_relock(transaction: &Transaction<'_>, intent: i64, relocked: &Relocked<'_>) -> rusqlite::Result<()> {
+    let Relocked { policy, digest: _, tag: _, change, closed_by, left } = *relocked;
+    transaction.prepare("INSERT INTO relock (intent, opens, closes, left_open) VALUES (?1, ?2, ?3, ?4)")?.execute((
+        intent,
+        bits_of(change, true),
+        bits_of(change, false),
+        open_bits(left),
+    ))?;
+    for (rule, closed) in closed_by {
+        let rule = number_rule(transaction, policy, rule)?;
+        transaction.prepare("INSERT OR REPLACE INTO relock_rule (intent, rule, closes) VALUES (?1, ?2, ?3)")?.execute((
+            intent,
+            rule,
+            bits_of(*closed, false),
+        ))?;
+    }
+    Ok(())
+}
+
+/// What an intent is to make of an item's attributes, if that was noted.
+pub(super) fn relock_of(transaction: &Transaction<'_>, intent: i64) -> rusqlite::Result<Option<Relock>> {
+    let mut select = transaction.prepare(
+        "SELECT opens, closes, left_open, policy FROM relock JOIN intent ON intent.id = relock.intent JOIN run ON run.id = intent.run
+             WHERE relock.intent = ?1",
+    )?;
+    let found = select.query_row([intent], |row| {
+        let change = both(change_of(row.get(0)?, true), change_of(row.get(1)?, false));
+        Ok(Relock { policy: row.get(3)?, change, closed_by: Vec::new(), left: locks_of(row.get(2)?) })
+    });
+    let Some(relock) = found.optional()? else { return Ok(None) };
+    let mut select = transaction
+        .prepare("SELECT rule.name, relock_rule.closes FROM relock_rule JOIN rule ON rule.id = relock_rule.rule WHERE intent = ?1 ORDER BY rule.name")?;
+    let rows = select.query_map([intent], |row| Ok((Arc::from(row.get_ref(0)?.as_str()?), change_of(row.get(1)?, false))))?;
+    Ok(Some(Relock { closed_by: rows.collect::<rusqlite::Result<_>>()?, ..relock }))
+}
+
+/// Forgets it once what became of the intent is known.
+pub(super) fn forget_relock(transaction: &Transaction<'_>, intent: i64) -> rusqlite::Result<()> {
+    transaction.prepare("DELETE FROM relock_rule WHERE intent = ?1")?.execute([intent])?;
+    transaction.prepare("DELETE FROM relock WHERE intent = ?1")?.execute([intent])?;
+    Ok(())
+}
+
 fn number_rule(transaction: &Transaction<'_>, policy: &str, rule: &str) -> rusqlite::Result<i64> {
     let mut select = transaction.prepare("SELECT id FROM rule WHERE policy = ?1 AND name = ?2")?;
     match select.query_row([policy, rule], |row| row.get(0)).optional()? {
@@ -218,6 +275,16 @@ fn bits_of(change: LockChange, value: bool) -> i64 {
 fn change_of(bits: i64, value: bool) -> LockChange {
     let set = |bit: i64| (bits & bit != 0).then_some(value);
     LockChange { can_delete: set(DELETE), can_write: set(WRITE), can_read: set(READ), can_list: set(LIST) }
+}
+
+/// Two changes of different attributes in one.
+fn both(one: LockChange, other: LockChange) -> LockChange {
+    LockChange {
+        can_delete: one.can_delete.or(other.can_delete),
+        can_write: one.can_write.or(other.can_write),
+        can_read: one.can_read.or(other.can_read),
+        can_list: one.can_list.or(other.can_list),
+    }
 }
 
 fn open_bits(locks: Locks) -> i64 {

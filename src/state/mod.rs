@@ -3,6 +3,7 @@
 
 mod changes;
 mod descriptions;
+mod endpoints;
 mod error;
 mod facts;
 mod journal;
@@ -29,7 +30,7 @@ pub use changes::{Approval, leave_approval};
 pub use descriptions::Description;
 pub use error::StateError;
 pub use journal::{Intent, IntentId, JournalEntry, JournalFilter, OpenIntent, Outcome, Verb};
-pub use marks::Relocked;
+pub use marks::{Relock, Relocked};
 pub use observations::Listings;
 pub use run::{RunCounts, RunId, RunMode, RunOutcome, RunRecord, RunStart};
 

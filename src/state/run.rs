@@ -10,6 +10,7 @@ use rusqlite::OptionalExtension as _;
 use crate::model::{Digest, RegistryName};
 
 use super::changes::put_in_force;
+use super::endpoints::IS_HERE;
 use super::{State, StateError, name_at, time_at, unreadable};
 
 /// The number of a run, unique for ever within one state.
@@ -59,6 +60,8 @@ pub enum RunOutcome {
     Refused(String),
     /// Stopped on the way, by a signal or a pause: which.
     Interrupted(String),
+    /// Its window closed before everything was done; the rest waits for the next run.
+    WindowClosed,
     /// It could not be carried through: why.
     Failed(String),
 }
@@ -115,7 +118,8 @@ impl State {
                 put_in_force(transaction, policy, registry, policies, changes)?;
             }
             let mut statement = transaction.prepare(
-                "INSERT INTO run (policy, registry, mode, plan_hash, policies, changes, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO run (policy, registry, mode, plan_hash, policies, changes, started_at, endpoint)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT endpoint FROM endpoint WHERE registry = ?2))",
             )?;
             let row = (policy, registry.as_str(), mode.word(), plan_hash, policies.as_bytes(), changes, at.as_microsecond());
             statement.insert(row).map(RunId)
@@ -172,14 +176,14 @@ impl State {
         })
     }
 
-    /// What decided in the last run of a policy on a registry, as a hash.
+    /// What decided in the last run of a policy on a registry, as a hash. A run where the name led before is none of this registry.
     ///
     /// # Errors
     /// See [`StateError`].
     pub fn last_policies(&self, policy: &str, registry: &RegistryName) -> Result<Option<Digest>, StateError> {
         self.read("looking up what decided last", |transaction| {
-            let mut statement =
-                transaction.prepare("SELECT policies FROM run WHERE policy = ?1 AND registry = ?2 ORDER BY id DESC LIMIT 1")?;
+            let mut statement = transaction
+                .prepare(&format!("SELECT policies FROM run WHERE policy = ?1 AND registry = ?2 AND {IS_HERE} ORDER BY id DESC LIMIT 1"))?;
             let last = statement.query_row([policy, registry.as_str()], |row| row.get::<_, Option<[u8; 32]>>(0)).optional()?;
             Ok(last.flatten().map(Digest::from_bytes))
         })
@@ -240,6 +244,7 @@ impl RunOutcome {
             Self::Partial => ("partial", None),
             Self::Refused(why) => ("refused", Some(why)),
             Self::Interrupted(why) => ("interrupted", Some(why)),
+            Self::WindowClosed => ("window_closed", None),
             Self::Failed(why) => ("failed", Some(why)),
         }
     }
@@ -275,6 +280,7 @@ fn read_run(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
                 "partial" => RunOutcome::Partial,
                 "refused" => RunOutcome::Refused(detail),
                 "interrupted" => RunOutcome::Interrupted(detail),
+                "window_closed" => RunOutcome::WindowClosed,
                 "failed" => RunOutcome::Failed(detail),
                 other => return Err(unreadable(7, format!("{other:?} is no outcome of a run"))),
             };

@@ -183,6 +183,31 @@ pub(super) const STEPS: &[&str] = &[
         PRIMARY KEY (repository, digest, tag, rule)
     ) WITHOUT ROWID;
 ",
+    "
+    -- Where the registry of each name is: what is remembered of it was seen there.
+    CREATE TABLE endpoint (
+        registry TEXT PRIMARY KEY,
+        endpoint TEXT NOT NULL
+    ) WITHOUT ROWID;
+
+    -- Where its registry was. NULL in runs of older versions, until the name is first used again.
+    ALTER TABLE run ADD COLUMN endpoint TEXT;
+
+    -- What an open intent is to make of an item's attributes, and which rules close what of them, so that reading can tell what became
+    -- of it and whose the lock is. Bits as in own_lock; in `opens` and `closes` those that are set.
+    CREATE TABLE relock (
+        intent    INTEGER PRIMARY KEY REFERENCES intent,
+        opens     INTEGER NOT NULL,
+        closes    INTEGER NOT NULL,
+        left_open INTEGER NOT NULL
+    );
+    CREATE TABLE relock_rule (
+        intent INTEGER NOT NULL REFERENCES intent,
+        rule   INTEGER NOT NULL REFERENCES rule,
+        closes INTEGER NOT NULL,
+        PRIMARY KEY (intent, rule)
+    ) WITHOUT ROWID;
+",
 ];
 
 /// What the file says of itself.

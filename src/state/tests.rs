@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 
-use crate::model::{Digest, References, RegistryName, RepositoryName, TagName};
+use crate::model::{Digest, LockChange, Locks, References, RegistryName, RepositoryName, TagName};
 
 use super::*;
 
@@ -38,6 +38,8 @@ impl Drop for Scratch {
         let _ = fs::remove_dir_all(self.0.parent().unwrap());
     }
 }
+
+const HERE: &str = "https://contoso.azurecr.io";
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -78,6 +80,7 @@ fn intend(state: &State, run: RunId, number: u8, second: i64) -> Result<IntentId
         tags: &tags,
         reason: "older than 14d",
         document: Some(b"{}"),
+        relocked: None,
         at: at(second),
     })
 }
@@ -152,14 +155,15 @@ fn a_crash_between_intent_and_outcome_leaves_exactly_that_intent_open() {
         fs::copy(scratch.0.join(&name), copy.0.join(&name)).unwrap();
     }
     let state = copy.open().unwrap();
-    let open = state.open_intents(&registry()).unwrap();
+    let open = state.open_intents(&registry(), HERE).unwrap();
     let tags = vec![TagName::parse("pr-1").unwrap(), TagName::parse("pr-2").unwrap()];
     let verb = Verb::DeleteManifest;
-    let expected = OpenIntent { id: second, run, repository: repository(), verb, digest: digest(2), tag: None, tags, at: at(3) };
+    let expected =
+        OpenIntent { id: second, run, repository: repository(), verb, digest: digest(2), tag: None, tags, relock: None, at: at(3) };
     assert_eq!(open, [expected]);
-    assert!(state.open_intents(&RegistryName::parse("other").unwrap()).unwrap().is_empty());
+    assert!(state.open_intents(&RegistryName::parse("other").unwrap(), HERE).unwrap().is_empty());
     state.conclude(second, &Outcome::ResolvedNotDone, at(10)).unwrap();
-    assert!(state.open_intents(&registry()).unwrap().is_empty());
+    assert!(state.open_intents(&registry(), HERE).unwrap().is_empty());
 }
 
 #[test]
@@ -194,7 +198,8 @@ fn every_outcome_and_verb_survives_its_text() {
         let tag = TagName::parse("latest").unwrap();
         let (registry, repository, digest) = (&registry(), &repository(), digest(1));
         let tag = Some(&tag);
-        let intent = Intent { run, registry, repository, verb, digest, tag, tags: &[], reason: "", document: None, at: at(0) };
+        let intent =
+            Intent { run, registry, repository, verb, digest, tag, tags: &[], reason: "", document: None, relocked: None, at: at(0) };
         let intent = state.intend(&intent).unwrap();
         state.conclude(intent, outcome, at(1)).unwrap();
         let entry = state.journal(&JournalFilter::default(), 1).unwrap().remove(0);
@@ -207,6 +212,7 @@ fn every_outcome_and_verb_survives_its_text() {
         RunOutcome::Partial,
         RunOutcome::Refused(why()),
         RunOutcome::Interrupted(why()),
+        RunOutcome::WindowClosed,
         RunOutcome::Failed(why()),
     ];
     for outcome in outcomes {
@@ -294,8 +300,19 @@ fn deletes_are_counted_at_the_intent() {
         intend(&state, run, number, second).unwrap();
     }
     let (registry, repository, digest) = (&registry(), &repository(), digest(9));
-    let locks =
-        Intent { run, registry, repository, verb: Verb::SetLocks, digest, tag: None, tags: &[], reason: "", document: None, at: at(30) };
+    let locks = Intent {
+        run,
+        registry,
+        repository,
+        verb: Verb::SetLocks,
+        digest,
+        tag: None,
+        tags: &[],
+        reason: "",
+        document: None,
+        relocked: None,
+        at: at(30),
+    };
     state.intend(&locks).unwrap();
     state.intend(&Intent { verb: Verb::Untag, ..locks }).unwrap();
     assert_eq!(state.deletes_since(registry, at(20)).unwrap(), 3);
@@ -336,7 +353,7 @@ fn pruning_keeps_open_intents_and_numbers() {
     let runs: Vec<RunId> = state.runs(10).unwrap().iter().map(|run| run.id).collect();
     assert_eq!(runs, [recent, open]);
     assert_eq!(state.document_of(intent).unwrap(), None);
-    assert_eq!(state.open_intents(&registry()).unwrap()[0].id, still_open);
+    assert_eq!(state.open_intents(&registry(), HERE).unwrap()[0].id, still_open);
     state.conclude(still_open, &Outcome::ResolvedNotDone, at(60)).unwrap();
     assert_eq!(state.prune_history(at(1000)).unwrap(), 1, "the run with the open intent of manifest 3 stays");
     assert!(recent < begin(&state, 200));
@@ -397,6 +414,105 @@ fn an_older_file_is_brought_up_to_date_and_keeps_what_it_holds() {
     assert!(matches!(schema::migrate(&mut connection, &steps[..1]).unwrap(), Found::Newer { found: 2 }));
 }
 
+/// Everything that is remembered of a registry, as one line.
+fn remembered(state: &State) -> String {
+    let (registry, repository) = (registry(), repository());
+    let own = state.own_locks(&registry, &repository).unwrap().len();
+    let condemned = state.condemned(&registry, &repository).unwrap().len();
+    let (in_force, left) = (state.in_force("ci", &registry).unwrap().is_some(), left_behind(state).len());
+    let approved = state.is_approved("f00d", at(0)).unwrap();
+    let last = state.last_policies("ci", &registry).unwrap().is_some();
+    format!("own {own} condemned {condemned} left {left} in force {in_force} approved {approved} last {last}")
+}
+
+/// A state of the fourth version, as its program left it.
+fn of_the_fourth_version(scratch: &Scratch) {
+    fs::create_dir_all(&scratch.0).unwrap();
+    let mut connection = Connection::open(scratch.file()).unwrap();
+    assert!(matches!(schema::migrate(&mut connection, &schema::STEPS[..4]).unwrap(), Found::UpToDate));
+    let at = at(0).as_microsecond();
+    let rows = format!("
+        INSERT INTO repository (id, registry, name, since, believed) VALUES (1, 'contoso', 'team-a/web', {at}, 100);
+        INSERT INTO run (id, policy, registry, mode, plan_hash, started_at, policies, changes) VALUES (1, 'ci', 'contoso', 'enforce', 'f00d', {at}, x'0101010101010101010101010101010101010101010101010101010101010101', 'next_run');
+        INSERT INTO in_force VALUES ('ci', 'contoso', zeroblob(32), 'next_run');
+        INSERT INTO approval VALUES ('f00d', {at});
+        INSERT INTO untagged VALUES (1, zeroblob(32), {at});
+        INSERT INTO rule VALUES (1, 'ci', 'hold');
+        INSERT INTO condemned VALUES (1, 1, zeroblob(32), '', {at});
+        INSERT INTO own_lock VALUES (1, zeroblob(32), '', 1, 1, 14);
+        INSERT INTO expected VALUES (1, zeroblob(32), zeroblob(32), 1, 1);
+        INSERT INTO intent (run, repository, verb, digest, tags, reason, at) VALUES (1, 1, 'lock', zeroblob(32), '', '', {at});
+    ");
+    connection.execute_batch(&rows).unwrap();
+}
+
+#[test]
+fn what_an_older_version_remembered_was_seen_where_the_name_leads_first() {
+    let scratch = Scratch::new();
+    of_the_fourth_version(&scratch);
+    let state = scratch.open().unwrap();
+    assert_eq!(state.locate(&registry(), HERE).unwrap(), None);
+    assert_eq!(state.locate(&registry(), HERE).unwrap(), None);
+    assert_eq!(remembered(&state), "own 1 condemned 1 left 1 in force true approved true last true");
+    assert_eq!(untagged(&state, 50, &[0]), BTreeMap::from([(digest(0), at(0))]));
+    assert_eq!(state.open_intents(&registry(), HERE).unwrap().len(), 1);
+    assert_eq!(state.observe_repository(&registry(), &repository(), at(50), 10).unwrap().shrunk_from, Some(100));
+}
+
+#[test]
+fn what_was_seen_elsewhere_is_forgotten_and_what_happened_there_is_not() {
+    const ELSEWHERE: &str = "https://fabrikam.azurecr.io";
+    let scratch = Scratch::new();
+    of_the_fourth_version(&scratch);
+    let state = scratch.open().unwrap();
+    state.locate(&registry(), HERE).unwrap();
+    assert_eq!(state.locate(&RegistryName::parse("other").unwrap(), ELSEWHERE).unwrap(), None, "another name is another registry");
+    assert_eq!(state.locate(&registry(), ELSEWHERE).unwrap().as_deref(), Some(HERE));
+    assert_eq!(remembered(&state), "own 0 condemned 0 left 0 in force false approved false last false");
+    assert!(state.knows(&registry()).unwrap(), "so that the policies loaded now are not taken for the first ones");
+    let listings = state.observe_repository(&registry(), &repository(), at(60), 10).unwrap();
+    assert_eq!((listings.since, listings.shrunk_from), (at(60), None));
+    assert_eq!(untagged(&state, 60, &[0]), BTreeMap::from([(digest(0), at(60))]));
+    assert_eq!(state.open_intents(&registry(), ELSEWHERE).unwrap(), []);
+    assert_eq!((state.runs(9).unwrap().len(), state.journal(&JournalFilter::default(), 9).unwrap().len()), (1, 1));
+    leave_approval(&scratch.0, "f00d").unwrap();
+    let approved = state.take_approvals(at(65)).unwrap();
+    assert_eq!(approved[0].runs, [], "a plan of what is there is none of what is here");
+    assert!(state.in_force("ci", &registry()).unwrap().is_none());
+    let run = begin(&state, 70);
+    intend(&state, run, 1, 71).unwrap();
+    assert_eq!(state.open_intents(&registry(), ELSEWHERE).unwrap().len(), 1);
+    // Back again: nothing is known of here any more, but what was on its way can be looked for.
+    assert_eq!(state.locate(&registry(), HERE).unwrap().as_deref(), Some(ELSEWHERE));
+    assert_eq!(remembered(&state), "own 0 condemned 0 left 0 in force false approved false last true");
+    let open = state.open_intents(&registry(), HERE).unwrap();
+    assert_eq!(open.iter().map(|intent| intent.verb).collect::<Vec<_>>(), [Verb::SetLocks]);
+}
+
+#[test]
+fn an_intent_says_what_it_makes_of_a_lock_until_it_is_concluded() {
+    let state = State::in_memory().unwrap();
+    let run = begin(&state, 0);
+    let change = LockChange { can_delete: Some(false), can_write: Some(true), ..LockChange::default() };
+    let closed_by =
+        vec![("also".into(), LockChange { can_write: None, ..change }), ("hold".into(), LockChange { can_write: None, ..change })];
+    let left = Locks { can_delete: false, ..Locks::OPEN };
+    let (registry, repository, digest) = (&registry(), &repository(), digest(1));
+    let relocked = Relocked { policy: "ci", digest, tag: None, change, closed_by: &closed_by, left };
+    let (verb, document, relock) = (Verb::SetLocks, None, Some(&relocked));
+    let intent =
+        Intent { run, registry, repository, verb, digest, tag: None, tags: &[], reason: "", document, relocked: relock, at: at(1) };
+    let id = state.intend(&intent).unwrap();
+    let open = state.open_intents(registry, HERE).unwrap().remove(0);
+    assert_eq!(open.relock, Some(Relock { policy: "ci".to_owned(), change, closed_by, left }));
+    state.conclude(id, &Outcome::ResolvedDone, at(2)).unwrap();
+    assert_eq!(state.open_intents(registry, HERE).unwrap(), []);
+    let rows = |table: &str| {
+        state.0.connection.lock().unwrap().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((rows("relock"), rows("relock_rule")), (0, 0));
+}
+
 #[test]
 fn a_file_of_something_else_is_left_alone() {
     let scratch = Scratch::new();
@@ -424,7 +540,7 @@ fn a_damaged_file_is_an_error_and_not_an_empty_answer() {
     assert!(8192 < bytes.len());
     bytes[4096..].fill(0xa5);
     fs::write(scratch.file(), bytes).unwrap();
-    let error = scratch.open().and_then(|state| state.open_intents(&registry())).unwrap_err();
+    let error = scratch.open().and_then(|state| state.open_intents(&registry(), HERE)).unwrap_err();
     assert!(matches!(error, StateError::Corrupt { .. }), "{error}");
     assert!(!error.is_full());
 }
@@ -446,7 +562,7 @@ fn a_full_disk_stops_writing_and_not_reading() {
     state.conclude(first, &Outcome::Done, at(2)).unwrap();
     drop(state);
     let state = scratch.open().unwrap();
-    assert_eq!(state.open_intents(&registry()).unwrap().len(), written.len() - 1);
+    assert_eq!(state.open_intents(&registry(), HERE).unwrap().len(), written.len() - 1);
 }
 
 #[test]
@@ -476,5 +592,5 @@ fn clones_may_be_used_from_many_threads() {
         }
     });
     assert_eq!(state.deletes_since(&registry(), at(0)).unwrap(), 20);
-    assert!(state.open_intents(&registry()).unwrap().is_empty());
+    assert!(state.open_intents(&registry(), HERE).unwrap().is_empty());
 }

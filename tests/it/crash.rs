@@ -143,3 +143,98 @@ async fn a_run_that_is_killed_after_any_change_is_finished_by_the_next() {
 async fn a_run_that_loses_the_network_at_any_request_is_finished_by_the_next() {
     check(End::LineDead).await;
 }
+
+/// What `release: true` opens again and closes.
+const RELEASED: &str = "
+now 2026-06-01T00:00:00Z
+repository app
+  image one  tags prod-1  age 90d
+";
+
+fn releasing(tags: &str) -> String {
+    format!(
+        "{{ version: 1, policies: [{{ name: ci, mode: enforce, repositories: {{ include: [app] }}, limits: {{ changes: immediately }},
+            rules: [{{ name: production, lock: {{ tags: {{ glob: [{tags}] }}, can_delete: false, on: both, release: true }} }}] }}] }}"
+    )
+}
+
+/// What the journal says of each change of a lock, oldest first.
+fn said(stage: &Stage) -> Vec<String> {
+    stage.journal().iter().map(|entry| entry.concluded.as_ref().map_or("open".to_owned(), |(_, outcome)| outcome.to_string())).collect()
+}
+
+/// The run to the kill closes locks, or opens what an earlier one closed.
+async fn kill_at_each_change_of_a_lock(opens: bool, end: End) {
+    let prepared = async || {
+        let options = Options { require_auth: false, ..Options::default() };
+        let mut stage = Stage::with(RELEASED, &releasing("\"prod-*\""), options);
+        if opens {
+            stage.run("ci").await;
+            stage.policies = crate::stage::policies(&releasing("none"));
+        }
+        stage
+    };
+    let requests = run_to(&mut prepared().await, usize::MAX, end).await;
+    let changes: Vec<usize> = (1..).zip(&requests).filter(|(_, method)| **method == http::Method::PATCH).map(|(at, _)| at).collect();
+    assert_eq!(changes.len(), 2, "the manifest and its tag: {requests:?}");
+    for (number, at) in changes.into_iter().enumerate() {
+        let mut stage = prepared().await;
+        let before = said(&stage).len();
+        run_to(&mut stage, at, end).await;
+        assert_eq!(said(&stage)[before..][number], "open", "{end:?} at request {at}");
+        stage.hands.turn(60);
+        stage.run("ci").await;
+        let told = match end {
+            End::KilledAfter => "resolved: done",
+            End::KilledBefore | End::LineDead => "resolved: not done",
+        };
+        assert_eq!(said(&stage)[before..][number], told, "{end:?} at request {at}");
+        // Whoever closed them opens them once nobody asks for them, and nothing more is to be done.
+        stage.policies = crate::stage::policies(&releasing("none"));
+        stage.run("ci").await;
+        assert!(!stage.emulator.render().contains("locked"), "{end:?} at request {at}: {}", stage.emulator.render());
+        assert!(stage.plan_again("ci").await.is_empty);
+        stage.account();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_being_closed_at_a_kill_is_known_to_be_ours() {
+    kill_at_each_change_of_a_lock(false, End::KilledBefore).await;
+    kill_at_each_change_of_a_lock(false, End::KilledAfter).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_being_opened_at_a_kill_is_known_to_be_open() {
+    kill_at_each_change_of_a_lock(true, End::KilledBefore).await;
+    kill_at_each_change_of_a_lock(true, End::KilledAfter).await;
+}
+
+/// Between the kill and the next run somebody closes more than we were to close, or the tag becomes another image's.
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_others_changed_after_a_kill_is_never_ours() {
+    use retaind::emulator::Locks;
+
+    for moved in [false, true] {
+        let stage = || {
+            let options = Options { require_auth: false, ..Options::default() };
+            Stage::with(&format!("{RELEASED}  image two  tags other  age 80d\n"), &releasing("\"prod-*\""), options)
+        };
+        let requests = run_to(&mut stage(), usize::MAX, End::KilledAfter).await;
+        let mut stage = stage();
+        let last = requests.iter().rposition(|method| *method == http::Method::PATCH).expect("the tag's lock") + 1;
+        run_to(&mut stage, last, End::KilledAfter).await;
+        if moved {
+            let two = stage.digest("app", "two");
+            stage.emulator.move_tag("app", "prod-1", two).expect("the tag");
+        } else {
+            stage.emulator.lock_tag("app", "prod-1", Locks { write: false, ..Locks::NO_DELETE }).expect("the tag");
+        }
+        stage.policies = crate::stage::policies(&releasing("none"));
+        stage.hands.turn(60);
+        stage.run("ci").await;
+        assert_eq!(said(&stage)[1], if moved { "resolved: not done" } else { "resolved: done" });
+        stage.run("ci").await;
+        assert!(stage.emulator.render().contains("prod-1 (locked delete"), "{}", stage.emulator.render());
+    }
+}

@@ -69,7 +69,7 @@ pub(crate) fn exercised(policies: usize) -> Metrics {
     let metrics = Metrics::new(&BUILD);
     metrics.reloaded(&loaded(&pairs, Mode::Enforce));
     metrics.reload_failed();
-    metrics.suspended(true);
+    metrics.suspended(true, 0);
     metrics.paused(true);
     for (policy, registry) in pairs {
         let key = key(policy, registry);
@@ -340,7 +340,7 @@ fn a_failed_reload_is_told_and_a_good_one_heals() {
     let metrics = Metrics::new(&BUILD);
     metrics.reloaded(&loaded(&[], Mode::Enforce));
     metrics.reload_failed();
-    metrics.suspended(true);
+    metrics.suspended(true, 2);
     let of_files = |metrics: &Metrics| {
         let names = ["last_reload_successful", "last_reload_success_timestamp_seconds", "reloads_total", "reload_failures_total"];
         let config: String = names.iter().map(|name| samples(metrics, &format!("retaind_config_{name}"))).collect();
@@ -355,7 +355,7 @@ fn a_failed_reload_is_told_and_a_good_one_heals() {
     "]]
     .assert_eq(&of_files(&metrics));
     metrics.reloaded(&Loaded { at: at(1_500), ..loaded(&[], Mode::Enforce) });
-    metrics.suspended(false);
+    metrics.suspended(false, 0);
     expect![[r"
         retaind_config_last_reload_successful 1
         retaind_config_last_reload_success_timestamp_seconds 1500

@@ -201,6 +201,7 @@ async fn the_status_is_json() {
           },
           "paused": false,
           "suspended": null,
+          "suspended_scopes": [],
           "registries": [
             {
               "name": "contoso",

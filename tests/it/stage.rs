@@ -91,6 +91,8 @@ pub(crate) struct Stage {
     pub(crate) policies: Vec<Policy>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) credential: Credential,
+    /// Where the registry's name leads.
+    pub(crate) endpoint: String,
     folder: Folder,
 }
 
@@ -140,7 +142,8 @@ impl Stage {
         let seed = emulator.seed(drawing).unwrap_or_else(|error| panic!("{error}"));
         let transport = Arc::new(InProcess::new(emulator.clone()));
         let folder = Folder::new("stage");
-        Self { emulator, seed, hands, policies: policies(policy_text), transport, credential: entra("somebody"), folder }
+        let (credential, endpoint) = (entra("somebody"), "https://contoso.azurecr.io".to_owned());
+        Self { emulator, seed, hands, policies: policies(policy_text), transport, credential, endpoint, folder }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -151,7 +154,7 @@ impl Stage {
     pub(crate) fn client_at(&self, clock: Clock) -> Client {
         Client::new(ClientOptions {
             registry: contoso(),
-            endpoint: Endpoint::parse("https://contoso.azurecr.io").expect("an endpoint"),
+            endpoint: Endpoint::parse(&self.endpoint).expect("an endpoint"),
             transport: Arc::clone(&self.transport),
             credential: self.credential.clone(),
             clock,
@@ -201,6 +204,7 @@ impl Stage {
             state: self.state(),
             clock: self.hands.clock(),
             brakes,
+            until: None,
             circumstances,
             agreed,
         }
@@ -340,6 +344,12 @@ impl Change {
     }
 }
 
+/// What the journal does not know the outcome of.
+pub(crate) fn still_open(state: &State) -> Vec<JournalEntry> {
+    let journal = state.journal(&JournalFilter::default(), 10_000).unwrap_or_else(|error| panic!("{error}"));
+    journal.into_iter().filter(|entry| entry.concluded.is_none()).collect()
+}
+
 /// Every request was announced by an intent of its own, repetitions of what was refused for the moment (401, 429, 503) aside; and what
 /// the journal (oldest first) says of a request is what the registry did.
 pub(crate) fn account(journal: &[JournalEntry], emulator: &Emulator) {
@@ -376,7 +386,7 @@ pub(crate) fn account(journal: &[JournalEntry], emulator: &Emulator) {
         }
         let took_effect = 0 < answered(&[200, 202]);
         let known = said(|outcome| matches!(outcome, Outcome::Done | Outcome::ResolvedDone | Outcome::AlreadyGone));
-        if took_effect && known == 0 && change.verb != Verb::SetLocks {
+        if took_effect && known == 0 {
             complain("done by the registry, and the journal does not know");
         }
         // Of a lost answer the registry itself must tell.

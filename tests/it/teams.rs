@@ -239,3 +239,119 @@ fn entries_are_read_strictly() {
     "#]]
     .assert_eq(&load(", repositories: \"Team-A/**\", limit: { max_deletes: 1 }"));
 }
+
+/// A file of a team with one policy of its name, for these repositories.
+fn of_team(name: &str, include: &str) -> String {
+    format!("version: 1\npolicies:\n  - {{ name: {name}, mode: enforce, repositories: {{ include: [\"{include}\"] }}, {RULES} }}\n")
+}
+
+/// What an edit of these files comes to beside what was valid before: the policies in use, and where deleting is to be suspended.
+fn edited(edits: &[(&str, Option<&str>)]) -> String {
+    let folder = Folder::new("teams");
+    let entries = "policies:\n  - path: policies\n  - { path: teams/a.yaml, repositories: [\"team-a/**\"] }\n  - { path: teams/b, repositories: [\"team-b/**\", shared] }\n  - { path: teams/c.yaml, limits: { max_deletes: 1 } }\n";
+    folder.write("retaind.yaml", &SETTINGS.replace("policies: policies\n", entries));
+    folder.write("policies/own.yaml", &of_team("own", "**"));
+    folder.write("teams/a.yaml", &of_team("a", "team-a/web"));
+    folder.write("teams/b/one.yaml", &of_team("b-one", "team-b/web"));
+    folder.write("teams/b/two.yaml", &of_team("b-two", "shared"));
+    folder.write("teams/c.yaml", &of_team("c", "**").replace("dangling", "more"));
+    let path = folder.path().join("retaind.yaml");
+    let in_use = Configuration::load(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    for (file, text) in edits {
+        match text {
+            Some(text) => drop(folder.write(file, text)),
+            None => std::fs::remove_file(folder.path().join(file)).expect("removed"),
+        }
+    }
+    let said = match Configuration::load_beside(&path, &in_use) {
+        Err(problems) => format!("everywhere: {}\n", problems.brief()),
+        Ok(loaded) => {
+            let policy = |policy: &Policy| format!("{} {:?}\n", policy.name, policy.repositories.include);
+            let policies: String = loaded.configuration.policies.iter().map(policy).collect();
+            let broken = loaded.broken.iter().map(|broken| format!("{:?}: {}\n", broken.repositories, broken.problems.brief()));
+            policies + &broken.collect::<String>()
+        }
+    };
+    said.replace(&format!("{}/", folder.path().display()), "")
+}
+
+#[test]
+fn a_broken_file_matters_in_its_scope_and_its_last_valid_text_stands_in_for_it() {
+    expect![[r#"
+        own ["**"]
+        a ["team-a/web"]
+        b-one ["team-b/api"]
+        b-two ["shared"]
+        c ["**"]
+        ["team-a/**"]: teams/a.yaml:1:1: the file has no `policies`
+    "#]]
+    .assert_eq(&edited(&[("teams/a.yaml", Some("version: 1\n")), ("teams/b/one.yaml", Some(&of_team("b-one", "team-b/api")))]));
+    // A folder is valid as a whole: a policy of one of its files may be what protects from those of the others.
+    let folder = edited(&[("teams/b/one.yaml", Some("")), ("teams/b/two.yaml", Some(&of_team("b-two", "team-b/**")))]);
+    expect![[r#"
+        own ["**"]
+        a ["team-a/web"]
+        b-one ["team-b/web"]
+        b-two ["shared"]
+        c ["**"]
+        ["team-b/**", "shared"]: teams/b/one.yaml: the file is empty
+    "#]]
+    .assert_eq(&folder);
+    let beyond = edited(&[("teams/a.yaml", Some(&of_team("a", "team-b/web"))), ("teams/b/one.yaml", None), ("teams/b/two.yaml", None)]);
+    expect![[r#"
+        own ["**"]
+        a ["team-a/web"]
+        b-one ["team-b/web"]
+        b-two ["shared"]
+        c ["**"]
+        ["team-a/**"]: teams/a.yaml:3:57: "team-b/web" goes beyond the repositories that the settings give to this file
+        ["team-b/**", "shared"]: teams/b: the folder of policies is empty
+    "#]]
+    .assert_eq(&beyond);
+}
+
+#[test]
+fn whatever_may_be_meant_elsewhere_matters_everywhere() {
+    let settings = |entries: &str| SETTINGS.replace("policies: policies\n", &format!("policies:\n{entries}"));
+    let twice = "  - { path: teams/b/one.yaml, repositories: [\"team-b/**\"] }\n  - path: teams/b\n";
+    let narrower = "  - { path: teams/a.yaml, repositories: [\"team-a/api\"] }\n  - path: policies\n";
+    let cases: &[&[(&str, Option<&str>)]] = &[
+        // A scope of limits alone is none of repositories.
+        &[("teams/c.yaml", Some("version: 1\n"))],
+        &[("policies/own.yaml", None)],
+        &[("retaind.yaml", Some("version: 1\n")), ("teams/a.yaml", None)],
+        // Whose mistake is it?
+        &[("teams/a.yaml", Some(&of_team("b-one", "team-a/web")))],
+        &[("teams/a.yaml", None), ("retaind.yaml", Some(&settings(narrower)))],
+        &[("retaind.yaml", Some(&settings(twice)))],
+        &[
+            (
+                "retaind.yaml",
+                Some(&settings(&twice.replace("- path: teams/b\n", "- { path: teams/b, repositories: [\"team-b/**\", shared] }\n"))),
+            ),
+            ("teams/b/deep/x.yaml", Some("")),
+        ],
+    ];
+    let said: String = cases.iter().map(|edits| edited(edits)).collect();
+    expect![[r#"
+        everywhere: teams/c.yaml:1:1: the file has no `policies`
+        everywhere: policies: the folder of policies is empty
+        everywhere: retaind.yaml:1:1: the file has no `policies`, and 1 more
+        everywhere: teams/b/one.yaml:3:13: a second policy is called b-one
+        everywhere: teams/a.yaml: cannot read the file: No such file or directory (os error 2)
+        everywhere: teams/b/one.yaml:3:13: a second policy is called b-one
+        everywhere: teams/b/deep: a folder within the folder of policies is not read, and what it protects would be forgotten, and 1 more
+    "#]]
+    .assert_eq(&said);
+}
+
+/// The settings name a new team's file before it is there.
+#[test]
+fn a_new_file_that_was_never_valid_stands_for_no_policies_and_suspends_its_scope() {
+    let entries = "policies:\n  - path: policies\n  - { path: teams/new.yaml, repositories: [\"new/**\"] }\n";
+    expect![[r#"
+        own ["**"]
+        ["new/**"]: teams/new.yaml: cannot read the file: No such file or directory (os error 2)
+    "#]]
+    .assert_eq(&edited(&[("retaind.yaml", Some(&SETTINGS.replace("policies: policies\n", entries)))]));
+}

@@ -36,6 +36,11 @@ impl Scope {
         }
     }
 
+    /// Empty: all repositories.
+    pub(in crate::config) fn repositories(&self) -> &[Pattern] {
+        &self.repositories
+    }
+
     /// Holds a policy to it: reports what is outside, and narrows what the policy leaves open. The filter is narrowed as well, so that
     /// nothing outside is named even if the proof were wrong.
     pub(super) fn hold(&self, context: &mut Context<'_>, object: &Object, policy: &mut Policy) {

@@ -84,14 +84,14 @@ const BETWEEN: Key = Key {
     name: "between",
     kind: Kind::Text(&WINDOW),
     presence: Optional,
-    doc: "Scheduled runs begin only in this window; what came outside of it is run once when it opens.",
+    doc: "Scheduled runs begin only in this window, and begin no further change once it closes; what came outside of it is run once when it opens.",
     example: "22:00-05:00",
 };
 const NOT_DURING: Key = Key {
     name: "not_during",
     kind: Kind::Texts(&WINDOW),
     presence: Optional,
-    doc: "Scheduled runs do not begin in any of these windows; what came there is run once afterwards.",
+    doc: "Scheduled runs do not begin in any of these windows, and begin no further change in them; what came there is run once afterwards.",
     example: "[\"Mon-Fri 08:00-18:00\"]",
 };
 const LIMITS_KEY: Key =

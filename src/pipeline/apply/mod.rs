@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use futures::StreamExt as _;
 use futures::stream;
+use jiff::Timestamp;
 
 use crate::acr::Client;
 use crate::clock::Clock;
@@ -45,6 +46,8 @@ pub struct Application {
     pub clock: Clock,
     /// What stops it.
     pub brakes: Brakes,
+    /// From when on nothing new is begun; None: it may take as long as it takes.
+    pub until: Option<Timestamp>,
     /// The run that the journal's entries belong to.
     pub run: RunId,
 }

@@ -66,6 +66,8 @@ pub enum Outcome {
 pub enum Stopped {
     /// The program is to stop, or deleting was paused.
     Asked,
+    /// Nothing may be begun any more by now: the rest waits for the next run.
+    WindowClosed,
     /// The journal could not be written: nothing is deleted that is not recorded first.
     Journal(String),
     /// The repository changed too much since the listing, or could not be probed.
@@ -109,6 +111,12 @@ impl Applied {
         counts
     }
 
+    /// Why the rest was not tried, if it was not: of several reasons the first, and that a window closed only if there is no other.
+    pub fn stopped(&self) -> Option<&Stopped> {
+        let reasons = || self.repositories.iter().filter_map(|repository| repository.stopped.as_ref());
+        reasons().find(|stopped| **stopped != Stopped::WindowClosed).or_else(|| reasons().next())
+    }
+
     /// Whether everything that was planned was done, or left undone only because it had changed.
     pub fn is_complete(&self) -> bool {
         let counts = self.counts();
@@ -120,6 +128,7 @@ impl fmt::Display for Stopped {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asked => formatter.write_str("it was asked to stop"),
+            Self::WindowClosed => formatter.write_str("its window closed; the rest waits for the next run"),
             Self::Journal(why) => write!(formatter, "the journal cannot be written ({why})"),
             Self::Changed(why) | Self::Registry(why) => formatter.write_str(why),
         }

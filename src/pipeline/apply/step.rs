@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 use crate::acr::{self, Deleted, Failure, TagProperties};
-use crate::model::{Digest, LockChange, Locks, RepositoryName, Tag, TagName, Time};
+use crate::model::{Digest, RepositoryName, Tag, TagName, Time};
 use crate::state::{Intent, IntentId, Outcome as JournalOutcome, Relocked, StateError, Verb};
 
 use super::super::plan::{DeleteStep, LockStep, Steps, UntagStep};
-use super::recover::{manifest_outcome, tag_outcome};
+use super::recover::{manifest_outcome, may_be_claimed, read_locks, relock_outcome, tag_outcome};
 use super::{Application, Outcome, StepKind, StepReport, Stopped, probe};
 
 /// So many steps in a row may fail before the repository is left to the next run.
@@ -88,8 +88,11 @@ impl<'a> Worker<'a> {
     }
 
     fn must_not_begin(&self) -> bool {
-        if self.application.brakes.are_on() {
+        let Application { brakes, until, clock, .. } = self.application;
+        if brakes.are_on() {
             self.stop(Stopped::Asked);
+        } else if until.is_some_and(|until| until <= clock.now()) {
+            self.stop(Stopped::WindowClosed);
         }
         self.progress().stopped.is_some()
     }
@@ -146,15 +149,15 @@ impl<'a> Worker<'a> {
             }
         }
         let tags: Vec<TagName> = step.tags.iter().map(|tag| tag.name.clone()).collect();
-        self.record_and_ask(Verb::DeleteManifest, step.digest, None, &tags, &step.cause.to_string(), async || {
-            match self.application.client.delete_manifest(self.name, step.digest).await {
-                Ok(deleted) => deleted_asked(deleted),
-                Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
-                    let read = self.application.client.get_manifest_properties(self.name, step.digest).await;
-                    self.resolved(manifest_outcome(read.map(drop)), &error)
-                }
-                Err(error) => self.refused(&error),
+        let reason = step.cause.to_string();
+        let intent = Intent { tags: &tags, ..self.intent(Verb::DeleteManifest, step.digest, &reason) };
+        self.record_and_ask(intent, async || match self.application.client.delete_manifest(self.name, step.digest).await {
+            Ok(deleted) => deleted_asked(deleted),
+            Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
+                let read = self.application.client.get_manifest_properties(self.name, step.digest).await;
+                self.resolved(manifest_outcome(read.map(drop)), &error)
             }
+            Err(error) => self.refused(&error),
         })
         .await
     }
@@ -263,15 +266,14 @@ impl<'a> Worker<'a> {
             Err(error) if error.failure == Failure::NotFound => return Outcome::AlreadyGone,
             Err(error) => return self.failed(&error),
         }
-        let tags = std::slice::from_ref(&step.tag.name);
-        self.record_and_ask(Verb::Untag, step.digest, Some(&step.tag.name), tags, &step.cause.to_string(), async || {
-            match client.delete_tag(self.name, &step.tag.name).await {
-                Ok(deleted) => deleted_asked(deleted),
-                Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
-                    self.resolved(tag_outcome(client.get_tag(self.name, &step.tag.name).await, step.digest), &error)
-                }
-                Err(error) => self.refused(&error),
+        let (tag, reason) = (&step.tag.name, step.cause.to_string());
+        let intent = Intent { tag: Some(tag), tags: std::slice::from_ref(tag), ..self.intent(Verb::Untag, step.digest, &reason) };
+        self.record_and_ask(intent, async || match client.delete_tag(self.name, &step.tag.name).await {
+            Ok(deleted) => deleted_asked(deleted),
+            Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
+                self.resolved(tag_outcome(client.get_tag(self.name, &step.tag.name).await, step.digest), &error)
             }
+            Err(error) => self.refused(&error),
         })
         .await
     }
@@ -286,17 +288,13 @@ impl<'a> Worker<'a> {
             return Outcome::NotReached;
         }
         let client = &self.application.client;
-        let (digest, locks) = match step.tag {
-            Some(tag) => match client.get_tag(self.name, tag).await {
-                Ok(found) => (found.digest, found.locks),
-                Err(error) if error.failure == Failure::NotFound => return Outcome::Skipped("the tag is gone".to_owned()),
-                Err(error) => return self.failed(&error),
-            },
-            None => match client.get_manifest_properties(self.name, step.digest).await {
-                Ok(found) => (found.digest, found.locks),
-                Err(error) if error.failure == Failure::NotFound => return Outcome::Skipped("it is gone".to_owned()),
-                Err(error) => return self.failed(&error),
-            },
+        let (digest, locks) = match read_locks(client, self.name, step.digest, step.tag).await {
+            Ok(found) => found,
+            Err(error) if error.failure == Failure::NotFound => {
+                let what = if step.tag.is_some() { "the tag" } else { "it" };
+                return Outcome::Skipped(format!("{what} is gone"));
+            }
+            Err(error) => return self.failed(&error),
         };
         if digest != step.digest {
             return Outcome::Skipped("the tag was moved since the listing".to_owned());
@@ -304,14 +302,19 @@ impl<'a> Worker<'a> {
         if locks != step.from {
             return Outcome::Skipped("its lock was changed since the listing".to_owned());
         }
-        self.record_and_ask(Verb::SetLocks, step.digest, step.tag, &[], &step.cause.to_string(), async || {
-            let locks = match step.tag {
-                Some(tag) => client.update_tag(self.name, tag, step.change).await.map(|tag| tag.locks),
-                None => client.update_manifest(self.name, step.digest, step.change).await.map(|manifest| manifest.locks),
+        let LockStep { digest, tag, from, change, closed_by, cause } = *step;
+        let left = from.after(change);
+        let relocked = Relocked { policy: self.policy, digest, tag, change, closed_by, left };
+        let reason = cause.to_string();
+        let intent = Intent { tag, relocked: Some(&relocked), ..self.intent(Verb::SetLocks, digest, &reason) };
+        self.record_and_ask(intent, async || {
+            let locks = match tag {
+                Some(tag) => client.update_tag(self.name, tag, change).await.map(|tag| tag.locks),
+                None => client.update_manifest(self.name, digest, change).await.map(|manifest| manifest.locks),
             };
             match locks {
-                Ok(locks) if is_so(locks, step.change) => {
-                    self.note_relocked(step, locks);
+                Ok(locks) if locks.after(change) == locks => {
+                    self.note_relocked(&Relocked { left: locks, ..relocked });
                     Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done }
                 }
                 Ok(_) => {
@@ -322,7 +325,11 @@ impl<'a> Worker<'a> {
                     Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::Skipped("it is gone".to_owned()) }
                 }
                 Err(error) if matches!(error.failure, Failure::OutcomeUnknown { .. }) => {
-                    self.resolved(self.lock_journal_outcome(step).await, &error)
+                    let read = read_locks(client, self.name, digest, tag).await;
+                    if may_be_claimed(&read, &relocked) {
+                        self.note_relocked(&relocked);
+                    }
+                    self.resolved(relock_outcome(read, digest, change), &error)
                 }
                 Err(error) => self.refused(&error),
             }
@@ -330,43 +337,26 @@ impl<'a> Worker<'a> {
         .await
     }
 
-    /// Notes what is ours of the lock from now on. A lock whose answer was lost is not claimed: it stays closed until somebody opens it.
-    fn note_relocked(&self, step: &LockStep<'_>, left: Locks) {
-        let LockStep { digest, tag, from: _, change, closed_by, cause: _ } = *step;
-        let relocked = Relocked { policy: self.policy, digest, tag, change, closed_by, left };
+    /// Notes what is ours of the lock from now on.
+    fn note_relocked(&self, relocked: &Relocked<'_>) {
         let Application { client, state, .. } = self.application;
-        if let Err(error) = state.note_relocked(client.registry(), self.name, &relocked) {
+        if let Err(error) = state.note_relocked(client.registry(), self.name, relocked) {
             self.journal_failed(&error);
         }
     }
 
-    /// What a read says about a lock change whose answer was lost.
-    async fn lock_journal_outcome(&self, step: &LockStep<'_>) -> Option<JournalOutcome> {
-        let client = &self.application.client;
-        let locks = match step.tag {
-            Some(tag) => client.get_tag(self.name, tag).await.map(|tag| tag.locks),
-            None => client.get_manifest_properties(self.name, step.digest).await.map(|manifest| manifest.locks),
-        };
-        match locks {
-            Ok(locks) if is_so(locks, step.change) => Some(JournalOutcome::ResolvedDone),
-            locks => manifest_outcome(locks.map(drop)).map(|_| JournalOutcome::ResolvedNotDone),
-        }
+    /// To do something to a manifest, now.
+    fn intent<'i>(&'i self, verb: Verb, digest: Digest, reason: &'i str) -> Intent<'i> {
+        let Application { client, clock, run, .. } = self.application;
+        let (registry, repository) = (client.registry(), self.name);
+        let (document, relocked) = (None, None);
+        Intent { run: *run, registry, repository, verb, digest, tag: None, tags: &[], reason, document, relocked, at: clock.now() }
     }
 
     /// Nothing is asked of the registry that is not on the disk first, and nothing once the brakes are pulled.
-    async fn record_and_ask(
-        &self,
-        verb: Verb,
-        digest: Digest,
-        tag: Option<&TagName>,
-        tags: &[TagName],
-        reason: &str,
-        ask: impl AsyncFnOnce() -> Asked,
-    ) -> Outcome {
-        let Application { client, state, clock, brakes, run } = self.application;
+    async fn record_and_ask(&self, intent: Intent<'_>, ask: impl AsyncFnOnce() -> Asked) -> Outcome {
+        let Application { state, brakes, .. } = self.application;
         let _on_its_way = brakes.change_on_its_way();
-        let (registry, repository) = (client.registry(), self.name);
-        let intent = Intent { run: *run, registry, repository, verb, digest, tag, tags, reason, document: None, at: clock.now() };
         let intent = match state.intend(&intent) {
             Ok(intent) => intent,
             Err(error) => return self.journal_failed(&error),
@@ -488,10 +478,4 @@ fn deleted_asked(deleted: Deleted) -> Asked {
         Deleted::Done => Asked { journal: Some(JournalOutcome::Done), outcome: Outcome::Done },
         Deleted::Absent => Asked { journal: Some(JournalOutcome::AlreadyGone), outcome: Outcome::AlreadyGone },
     }
-}
-
-fn is_so(locks: Locks, change: LockChange) -> bool {
-    let LockChange { can_delete, can_write, can_read, can_list } = change;
-    let wanted = [(can_delete, locks.can_delete), (can_write, locks.can_write), (can_read, locks.can_read), (can_list, locks.can_list)];
-    wanted.into_iter().all(|(wanted, is)| wanted.is_none_or(|wanted| wanted == is))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CLOCK_DIFFERENCE_MAX, RepositoryName};
-use crate::policy::{Changes, Limits, OnLimit};
+use crate::policy::{Changes, Limits, OnLimit, Pattern};
 
 use super::plan::{Decision, Finding, Plan, PlanHash, RepositoryPlan, Steps};
 
@@ -22,6 +22,8 @@ pub struct Circumstances {
     pub paused: bool,
     /// Why deleting is suspended, if it is.
     pub suspended: Option<String>,
+    /// Where deleting is suspended although it is not everywhere.
+    pub suspended_scopes: Vec<SuspendedScope>,
     /// The registry's time less ours, from its last answer; None: it told none.
     pub clock_difference: Option<SignedDuration>,
     /// Whether the journal survives this process, or that it need not was said aloud.
@@ -36,6 +38,15 @@ pub struct Circumstances {
     pub shrunk: Vec<(RepositoryName, Shrunk)>,
     /// What the audit found, by repository.
     pub findings: Vec<(RepositoryName, Vec<Finding>)>,
+}
+
+/// Repositories in which deleting is suspended, in the runs of every policy.
+#[derive(Debug, Clone)]
+pub struct SuspendedScope {
+    /// Which they are.
+    pub repositories: Vec<Pattern>,
+    /// Why.
+    pub why: String,
 }
 
 /// A listing with far fewer manifests than there should be.
@@ -82,6 +93,8 @@ pub enum Refusal {
     Paused,
     /// Deleting is suspended: why.
     Suspended(String),
+    /// Deleting is suspended in a repository, because of which nothing is done in it: why.
+    RepositorySuspended(RepositoryName, String),
     /// The clocks differ too much.
     ClockDifference(SignedDuration),
     /// Nothing would remember what was done.
@@ -144,10 +157,11 @@ impl Share {
 
 /// Judges a plan.
 ///
-/// Nothing at all is applied while deleting is paused, the clocks differ or the journal is not kept. A repository with a finding, or
-/// whose listing shrank, or over its share is left out. A run with changed policies is refused as a whole, and so is one over
-/// `max_deletes` or over its share, unless the policy says `on_limit: oldest_first`: then it is trimmed to its oldest images. A person
-/// can accept exactly this plan by its hash; that lifts everything but findings and what forbids all deleting.
+/// Nothing at all is applied while deleting is paused or suspended, the clocks differ or the journal is not kept. A repository with a
+/// finding, or in which deleting is suspended, or whose listing shrank, or over its share is left out. A run with changed policies is
+/// refused as a whole, and so is one over `max_deletes` or over its share, unless the policy says `on_limit: oldest_first`: then it is
+/// trimmed to its oldest images. A person can accept exactly this plan by its hash; that lifts everything but findings and what suspends
+/// or forbids deleting.
 ///
 /// What passes whole is shared, not copied: a plan can be as large as the repository.
 pub fn judge(plan: &Arc<Plan>, limits: &Limits, circumstances: &Circumstances) -> Judgement {
@@ -158,6 +172,7 @@ pub fn judge(plan: &Arc<Plan>, limits: &Limits, circumstances: &Circumstances) -
     let hash = plan.hash();
     let accepted = circumstances.accepted.as_deref().is_some_and(|text| hash.is(text));
     let mut plan = without_findings(Arc::clone(plan), &circumstances.findings, &mut refusals);
+    plan = without_suspended(plan, &circumstances.suspended_scopes, &mut refusals);
     if !accepted {
         let removed_last_hour = circumstances.removed_last_hour;
         plan = without_shrunk(plan, &circumstances.shrunk, &mut refusals);
@@ -197,6 +212,22 @@ fn without_findings(mut plan: Arc<Plan>, findings: &[(RepositoryName, Vec<Findin
     for (name, findings) in findings.iter().filter(|(_, findings)| !findings.is_empty()) {
         refusals.extend(findings.iter().map(|finding| Refusal::Audit(name.clone(), finding.clone())));
         Arc::make_mut(&mut plan).repositories.iter_mut().filter(|repository| repository.name == *name).for_each(do_nothing);
+    }
+    plan
+}
+
+/// Of a repository in several such scopes the first one is told.
+fn without_suspended(mut plan: Arc<Plan>, scopes: &[SuspendedScope], refusals: &mut Vec<Refusal>) -> Arc<Plan> {
+    let suspended = |repository: &RepositoryPlan| {
+        let has_steps = matches!(&repository.decision, Decision::Steps(steps) if !steps.is_empty());
+        scopes.iter().find(|scope| has_steps && scope.repositories.iter().any(|pattern| pattern.matches(repository.name.as_str())))
+    };
+    let found: Vec<(usize, &SuspendedScope)> =
+        plan.repositories.iter().enumerate().filter_map(|(place, repository)| Some((place, suspended(repository)?))).collect();
+    for (place, scope) in found {
+        let repository = &mut Arc::make_mut(&mut plan).repositories[place];
+        refusals.push(Refusal::RepositorySuspended(repository.name.clone(), scope.why.clone()));
+        do_nothing(repository);
     }
     plan
 }
@@ -252,6 +283,9 @@ impl fmt::Display for Refusal {
         match self {
             Self::Paused => formatter.write_str("deleting is paused; nothing is applied until it is resumed"),
             Self::Suspended(why) => write!(formatter, "deleting is suspended, because {why}"),
+            Self::RepositorySuspended(name, why) => {
+                write!(formatter, "deleting is suspended in {name}, because {why}; nothing is done in it")
+            }
             Self::ClockDifference(difference) => write!(
                 formatter,
                 "our clock and the registry's differ by {difference:#}, more than {CLOCK_DIFFERENCE_MAX:#}; set the clock, ages mean nothing until then"

@@ -7,6 +7,7 @@ mod references;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::warn;
 
 use crate::acr::{self, Client, Failure, PAGE_SIZE_MAX, RepositoryProperties};
 use crate::model::{CLOCK_DIFFERENCE_MAX, Depth, Gap, Inventory, Listing, Locks, Observations, Repository, RepositoryName};
@@ -51,12 +52,29 @@ pub async fn catalog(client: &Client) -> Result<Vec<RepositoryName>, acr::Error>
     client.list_repositories(PAGE_SIZE_MAX).all().await
 }
 
+/// Makes sure that what the state remembers of this name was seen where the name leads now. Whoever points it elsewhere begins anew.
+///
+/// # Errors
+/// The state cannot be used; then what it remembers must not be.
+pub fn locate(client: &Client, state: &State) -> Result<(), StateError> {
+    let (registry, endpoint) = (client.registry(), client.endpoint());
+    if let Some(before) = state.locate(registry, &endpoint.to_string())? {
+        warn!(
+            %registry,
+            "{registry} is at {endpoint} now and was at {before}: what was seen there is forgotten (since when manifests are untagged or condemned, \
+             whose locks are whose, which policies are in force), and the next run of each policy only reports"
+        );
+    }
+    Ok(())
+}
+
 /// Looks at the given repositories, one after the other: what is listed is consistent the shorter its listing takes.
 ///
 /// # Errors
 /// A registry that cannot be reached or does not accept the credential, and a state that cannot be used. A repository that cannot
 /// be read completely is no error: it is incomplete.
 pub async fn take(look: &Look, wanted: &[Wanted]) -> Result<Inventory, InventoryError> {
+    locate(&look.client, &look.state)?;
     let mut repositories = Vec::with_capacity(wanted.len());
     for wanted in wanted {
         repositories.push(repository(look, wanted).await?);

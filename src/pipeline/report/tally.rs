@@ -110,7 +110,7 @@ pub const REFUSAL_CODES: [&str; 11] = [
 fn refusal_code(refusal: &Refusal) -> &'static str {
     let place = match refusal {
         Refusal::Paused => 0,
-        Refusal::Suspended(_) => 1,
+        Refusal::Suspended(_) | Refusal::RepositorySuspended(..) => 1,
         Refusal::ClockDifference(_) => 2,
         Refusal::JournalNotKept => 3,
         Refusal::TooMany { .. } => 4,

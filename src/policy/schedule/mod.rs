@@ -75,6 +75,11 @@ impl Schedule {
         self.windows.opens(instant, &self.zone)
     }
 
+    /// Until when runs that may begin at this instant may go on. None: none may begin now, or they may go on for ever.
+    pub fn closes(&self, instant: Timestamp) -> Option<Timestamp> {
+        self.windows.closes(instant, &self.zone)
+    }
+
     /// Since when runs have been allowed to begin without a break until this instant. None: not now, or always.
     pub fn opened(&self, instant: Timestamp) -> Option<Timestamp> {
         self.windows.opened(instant, &self.zone)

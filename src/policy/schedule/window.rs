@@ -1,4 +1,4 @@
-//! Windows of time in which runs may or may not begin, such as `22:00-05:00` or `Mon-Fri 08:00-18:00`, on the wall clock of a zone.
+//! Windows of time in which runs may or may not begin and go on, such as `22:00-05:00` or `Mon-Fri 08:00-18:00`, on the wall clock of a zone.
 //! Does not know what happens to a run outside of them; that is `daemon::schedule`.
 
 use std::fmt;
@@ -42,6 +42,8 @@ pub struct Windows {
     not_during: Vec<Window>,
     /// The minutes of the week, from Monday's midnight, at which runs may begin and could not a minute before.
     openings: Vec<i64>,
+    /// Those at which they may not, and could a minute before.
+    closings: Vec<i64>,
 }
 
 /// Why a run may not begin.
@@ -138,12 +140,13 @@ impl Windows {
     /// # Errors
     /// When that leaves no minute of the week.
     pub fn new(between: Option<Window>, not_during: Vec<Window>) -> Result<Self, InvalidWindow> {
-        let mut windows = Self { between, not_during, openings: Vec::new() };
+        let mut windows = Self { between, not_during, openings: Vec::new(), closings: Vec::new() };
         let is_open = |minute: i64| windows.check(minute).is_ok();
-        let openings: Vec<i64> =
-            (0..WEEK_MINUTES).filter(|minute| is_open(*minute) && !is_open((minute - 1).rem_euclid(WEEK_MINUTES))).collect();
+        let before = |minute: i64| (minute - 1).rem_euclid(WEEK_MINUTES);
+        let openings: Vec<i64> = (0..WEEK_MINUTES).filter(|minute| is_open(*minute) && !is_open(before(*minute))).collect();
+        let closings: Vec<i64> = (0..WEEK_MINUTES).filter(|minute| !is_open(*minute) && is_open(before(*minute))).collect();
         if is_open(0) || !openings.is_empty() {
-            windows.openings = openings;
+            (windows.openings, windows.closings) = (openings, closings);
             return Ok(windows);
         }
         Err(InvalidWindow {
@@ -203,8 +206,28 @@ impl Windows {
         Timestamp::from_second(self.last_opening(civil) - offset).ok()
     }
 
+    /// Until when runs that may begin at this instant may go on. None: none may begin now, or they may go on for ever.
+    pub fn closes(&self, instant: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        self.allows(instant, zone).ok()?;
+        if self.closings.is_empty() {
+            return None;
+        }
+        // As in `opens`. The clock may be set out of the window, too.
+        let mut offset = offset(zone, instant);
+        let mut closing = self.next_closing(floor(instant) + offset);
+        for edge in zone.following(instant) {
+            let at = edge.timestamp().as_second();
+            if closing - offset < at {
+                break;
+            }
+            offset = i64::from(edge.offset().seconds());
+            closing = self.next_closing(at + offset);
+        }
+        Timestamp::from_second(closing - offset).ok()
+    }
+
     fn check(&self, minute_of_week: i64) -> Result<(), Closed> {
-        let Self { between, not_during, openings: _ } = self;
+        let Self { between, not_during, openings: _, closings: _ } = self;
         if let Some(window) = between.as_ref().filter(|window| !window.contains(minute_of_week)) {
             return Err(Closed::OutsideBetween(window.clone()));
         }
@@ -221,6 +244,16 @@ impl Windows {
             return civil;
         }
         let ahead = self.openings.iter().map(|opening| (opening - minute).rem_euclid(WEEK_MINUTES)).min();
+        (civil.div_euclid(60) + ahead.unwrap_or_default()) * 60
+    }
+
+    /// The first second of the wall clock, this one or later, at which runs may not begin.
+    fn next_closing(&self, civil: i64) -> i64 {
+        let minute = minute_of_week(civil);
+        if self.check(minute).is_err() {
+            return civil;
+        }
+        let ahead = self.closings.iter().map(|closing| (closing - minute).rem_euclid(WEEK_MINUTES)).min();
         (civil.div_euclid(60) + ahead.unwrap_or_default()) * 60
     }
 

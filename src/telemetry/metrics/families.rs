@@ -109,6 +109,8 @@ families! {
     config_reload_failures: IntCounterVec = "retaind_config_reload_failures_total" [];
     /// Whether deleting is suspended because the files are not valid (1); in one file's scope or everywhere.
     deletion_suspended: GaugeVec = "retaind_deletion_suspended" [];
+    /// In how many files' scopes deleting is suspended, where it is not everywhere.
+    deletion_suspended_scopes: GaugeVec = "retaind_deletion_suspended_scopes" [];
     /// Whether somebody paused deleting (1).
     paused: GaugeVec = "retaind_paused" [];
 

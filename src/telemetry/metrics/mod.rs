@@ -100,6 +100,8 @@ pub enum RunEnd {
     Succeeded,
     /// The guard held something back.
     Refused,
+    /// Its window closed before everything was done.
+    WindowClosed,
     /// Something was left undone.
     Failed(FailureReason),
 }
@@ -186,7 +188,9 @@ impl Metrics {
         }
         let Build { version, revision, rustc } = build;
         families.build_info.with_label_values(&[version, revision, rustc]).set(1.0);
-        for gauge in [&families.config_last_reload_successful, &families.deletion_suspended, &families.paused] {
+        let flags =
+            [&families.config_last_reload_successful, &families.deletion_suspended, &families.deletion_suspended_scopes, &families.paused];
+        for gauge in flags {
             gauge.with_label_values(NONE).set(0.0);
         }
         for counter in [&families.config_reloads, &families.config_reload_failures] {
@@ -233,9 +237,16 @@ impl Metrics {
         self.families.config_last_reload_successful.with_label_values(NONE).set(0.0);
     }
 
-    /// Whether deleting is suspended because the files are not valid.
-    pub fn suspended(&self, suspended: bool) {
+    /// Of the files that were just read some are not valid.
+    pub fn reloaded_in_part(&self) {
+        self.families.config_reload_failures.with_label_values(NONE).inc();
+        self.families.config_last_reload_successful.with_label_values(NONE).set(0.0);
+    }
+
+    /// Whether deleting is suspended because files are not valid, and if that is so in the scopes of some of them only, of how many.
+    pub fn suspended(&self, suspended: bool, scopes: usize) {
         self.families.deletion_suspended.with_label_values(NONE).set(flag(suspended));
+        self.families.deletion_suspended_scopes.with_label_values(NONE).set(u32::try_from(scopes).unwrap_or(u32::MAX).into());
     }
 
     /// Whether somebody paused deleting.
@@ -276,7 +287,7 @@ impl Metrics {
             families.policy_last_run_duration.with_label_values(labels).set(took.as_secs_f64());
             match end {
                 RunEnd::Succeeded => families.policy_last_success_timestamp.with_label_values(labels).set(seconds(*at)),
-                RunEnd::Refused => {}
+                RunEnd::Refused | RunEnd::WindowClosed => {}
                 RunEnd::Failed(reason) => families.policy_run_failures.with_label_values(&and(labels, reason.as_str())).inc(),
             }
             count(families, labels, tally);

@@ -5,6 +5,7 @@ mod days;
 mod edits;
 mod line;
 mod schedules;
+mod scopes;
 mod signals;
 mod stops;
 

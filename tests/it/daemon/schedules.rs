@@ -1,6 +1,7 @@
 //! What runs when: several registries, runs that last, and daemons that were down.
 
 use jiff::Timestamp;
+use retaind::state::{RunOutcome, State, leave_approval};
 
 use super::line::{Cable, Line};
 use super::*;
@@ -148,6 +149,60 @@ async fn two_policies_of_a_registry_run_one_after_the_other() {
     .await;
     assert!(before < listings(), "the second one looked when the first one was through");
     assert_eq!((site.left(), deletes(site.emulator())), (0, IMAGES), "nothing was asked for twice");
+    service.stop().await;
+    site.account();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_begins_nothing_more_once_its_window_closed() {
+    let site = Site::new(&policies_at("schedule: \"0 * * * *\"\n    between: 12:30-14:00", ""));
+    let mut gate = Gate::before_deletes(site.emulator());
+    let service = site.start().await;
+    service.turn_to_a_run(TO_THE_FIRST_RUN_SECONDS).await;
+    gate.reached().await;
+    // From ten past one to two: what stands before the gate is asked for, and is all.
+    service.hands.turn(3_000);
+    gate.open();
+    let run = service.last_run().await;
+    assert_eq!((run["outcome"].as_str(), site.left(), deletes(site.emulator())), (Some("window_closed"), IMAGES - 1, 1), "{run}");
+    assert_eq!(run["explanation"].as_str(), Some("its window closed; the rest waits for the next run"));
+    for reason in ["registry", "state", "steps", "incomplete", "interrupted"] {
+        let failures = format!("retaind_policy_run_failures_total{{policy=\"ci\",reason=\"{reason}\",registry=\"contoso\"}}");
+        assert_eq!(service.metric(&failures).await, Some(0.0), "{reason}");
+    }
+    let success = "retaind_policy_last_success_timestamp_seconds{policy=\"ci\",registry=\"contoso\"}";
+    assert_eq!(service.metric(success).await, None, "nor was everything done");
+    let history = State::open_to_read(&site.state_dir()).and_then(|state| state.runs(1)).expect("the last run").remove(0);
+    assert_eq!((history.finished.map(|(_, outcome)| outcome), history.counts.deleted), (Some(RunOutcome::WindowClosed), 1));
+
+    // The next day from twenty to one on.
+    let run = service.run_due(81_600).await;
+    assert_eq!((run["outcome"].as_str(), site.left()), (Some("succeeded"), 0), "{run}");
+    service.stop().await;
+    site.account();
+}
+
+/// Whoever approves a plan wants it now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approved_plan_waits_for_no_window() {
+    let mut site = Site::new(&policies_at(
+        "schedule: \"0 * * * *\"\n    between: 12:30-14:00",
+        "      - { name: audited, keep: { tags: { glob: [\"pr-*\"] } } }\n",
+    ));
+    let service = site.start().await;
+    service.run_due(TO_THE_FIRST_RUN_SECONDS).await;
+    site.edit(&policies_at("schedule: \"0 * * * *\"\n    between: 12:30-15:00", ""));
+    service.take_up().await;
+    let run = service.run_due(TO_THE_NEXT_RUN_SECONDS).await;
+    assert_eq!((run["outcome"].as_str(), site.left()), (Some("refused"), IMAGES), "{run}");
+    let planned = State::open_to_read(&site.state_dir()).and_then(|state| state.runs(1)).expect("the last run").remove(0);
+    let mut gate = Gate::before_deletes(site.emulator());
+    leave_approval(&site.state_dir(), &planned.plan_hash).expect("left for the daemon");
+    gate.reached().await;
+    // Long past three.
+    service.hands.turn(2 * 3_600);
+    gate.open();
+    eventually("the approved plan is applied", async || site.left() == 0).await;
     service.stop().await;
     site.account();
 }

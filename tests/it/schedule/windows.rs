@@ -1,7 +1,7 @@
 //! Windows: what is read, when they are open, and what happens to them where the clock is set.
 
 use expect_test::expect;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use retaind::policy::{Window, Windows};
 
 use super::{instant, windows, zone};
@@ -67,6 +67,39 @@ fn windows_follow_the_wall_clock_where_it_is_set() {
     check_opens(&twice, "2026-10-25T01:45:00Z", "Mon 26 02:15:00+01");
     // The clock is set back into a window.
     check_opens(&windows(Some("02:00-02:30"), &[]), "2026-10-25T00:30:00Z", "Sun 25 02:00:00+01");
+}
+
+/// Against the definition, minute by minute: a run may go on as long as one may begin.
+#[test]
+fn a_window_closes_when_none_may_begin_any_more() {
+    let all = [
+        windows(Some("22:00-05:00"), &[]),
+        windows(Some("02:15-02:45"), &[]),
+        windows(Some("01:00-02:00"), &[]),
+        windows(Some("02:00-03:00"), &[]),
+        windows(None, &["Mon-Fri 08:00-18:00", "Sat-Sun"]),
+        windows(Some("Fri 22:00-02:00"), &["Sat 00:30-01:00"]),
+        windows(None, &["Wed 12:00-13:00"]),
+    ];
+    let (mut closed, mut open) = (0, 0);
+    // Both nights on which Berlin's clock is set, and Lord Howe's, which is set by half an hour.
+    for (zone, around) in
+        [(BERLIN, "2026-03-29T01:00:00Z"), (BERLIN, "2026-10-25T01:00:00Z"), ("Australia/Lord_Howe", "2026-04-04T15:00:00Z")]
+    {
+        let zone = self::zone(zone);
+        for windows in &all {
+            for quarter in -200..200 {
+                let at = instant(around) + SignedDuration::from_mins(15 * quarter);
+                let mut minutes = (0..8 * 24 * 60).map(|minute| at + SignedDuration::from_mins(minute));
+                let expected =
+                    if windows.allows(at, &zone).is_ok() { minutes.find(|minute| windows.allows(*minute, &zone).is_err()) } else { None };
+                assert_eq!(windows.closes(at, &zone), expected, "{windows:?} at {at}");
+                *if expected.is_some() { &mut open } else { &mut closed } += 1;
+            }
+        }
+    }
+    assert!(1_000 < open && 1_000 < closed, "{open} {closed}");
+    assert_eq!(Windows::default().closes(instant("2026-01-05T12:00:00Z"), &zone(BERLIN)), None);
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(super) const NOT_APPLICABLE: &[(&str, &[&str])] = &[
     ),
     ("rules have no priorities, so there is no order to get wrong", &["ecr-validate-any-not-last"]),
     ("a rule is about tags one by one, not about images with several at once", &["ecr-multi-tag-a"]),
-    ("windows say when a run begins; none is broken off when one closes", &["zot-window-4"]),
+    ("a run on its way begins no further change once its window closes", &["zot-window-4"]),
     ("no rule names a digest; a manifest is protected by its own lock", &["snok-skip-foo", "snok-skip-foos", "snok-skip-fo"]),
     (
         "repositories and tags are written under keys of their own, never in one text",

@@ -47,7 +47,8 @@ impl World<'_> {
         let chosen = |tag: &Tag| names(&rule.selector, tag);
         let reaches = match (&step.tag, rule.on) {
             (Some(name), LockTarget::Tag | LockTarget::Both) => {
-                ordinary(self.tags_of(step.digest)).any(|tag| tag.name == **name && chosen(tag))
+                let tag = self.tag_on(step.digest, name.as_str()).map(std::slice::from_ref).unwrap_or_default();
+                ordinary(tag).any(chosen)
             }
             (None, LockTarget::Manifest | LockTarget::Both) => ordinary(self.tags_of(step.digest)).any(chosen),
             (Some(_), LockTarget::Manifest) | (None, LockTarget::Tag) => false,

@@ -76,6 +76,8 @@ struct World<'a> {
     deleted: Vec<Option<NonZeroU32>>,
     /// What describes each subject; made when a rule first asks, because few do.
     referrers: OnceCell<BTreeMap<Digest, Vec<&'a Manifest>>>,
+    /// The manifests with a locked tag; made when it is first asked, because an image may have tens of thousands of tags, each with a step.
+    locked_by_tag: OnceCell<BTreeSet<Digest>>,
 }
 
 impl<'a> World<'a> {
@@ -86,7 +88,7 @@ impl<'a> World<'a> {
                 deleted[manifest as usize] = NonZeroU32::new(place);
             }
         }
-        Self { audit: *audit, deleted, referrers: OnceCell::new() }
+        Self { audit: *audit, deleted, referrers: OnceCell::new(), locked_by_tag: OnceCell::new() }
     }
 
     fn manifest(&self, digest: Digest) -> Option<&'a Manifest> {
@@ -136,7 +138,9 @@ impl<'a> World<'a> {
 
     fn is_locked(&self, digest: Digest) -> bool {
         let own = self.manifest(digest).is_none_or(|manifest| manifest.locks.protects());
-        own || self.audit.repository_locks.protects() || self.tags_of(digest).iter().any(|tag| tag.locks.protects())
+        let locked_tags = || self.audit.contents.tags().iter().filter(|tag| tag.locks.protects());
+        let by_tag = || self.locked_by_tag.get_or_init(|| locked_tags().map(|tag| tag.digest).collect());
+        own || self.audit.repository_locks.protects() || by_tag().contains(&digest)
     }
 
     /// S2, S5: every step names what the listing has, all of its tags and nothing locked.
