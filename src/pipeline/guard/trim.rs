@@ -150,5 +150,5 @@ impl<'a> Repository<'a> {
 /// As `evaluate` counts: a child with a tag of its own is an image too, and goes with its index all the same.
 fn is_image(step: &DeleteStep) -> bool {
     let has_ordinary_tag = step.tags.iter().any(|tag| tag.name.companion_subject().is_none());
-    has_ordinary_tag || step.tags.is_empty() && step.after.is_empty()
+    has_ordinary_tag || step.after.is_empty()
 }

@@ -205,9 +205,10 @@ impl<'a> Oracle<'a> {
         self.manifests().any(|holder| self.holds[holder][manifest])
     }
 
-    /// What the selector `untagged` is about.
+    /// What the selector `untagged` is about. What names a subject is no image, whether its subject is here or not.
     fn is_untagged_image(&self, manifest: usize) -> bool {
-        !self.is_ghost(manifest) && self.tags_of(manifest).next().is_none() && !self.is_held(manifest)
+        let describes = self.world.manifests[manifest].references.subject().is_some();
+        !self.is_ghost(manifest) && !describes && self.tags_of(manifest).next().is_none() && !self.is_held(manifest)
     }
 
     // Times.
@@ -548,13 +549,14 @@ impl<'a> Oracle<'a> {
         self.keep_rules().any(|(keep, rule)| self.is_kept_by(keep, rule, Item::Bare(manifest)))
     }
 
-    /// A companion of something that is not here, and no rule condemns it.
+    /// A referrer or companion of something that is not here, and no rule condemns it.
     fn nothing_chooses(&self, manifest: usize) -> bool {
-        self.is_companion_alone(manifest) && !self.bare_is_condemned(manifest)
+        self.describes_and_is_alone(manifest) && !self.bare_is_condemned(manifest)
     }
 
-    fn is_companion_alone(&self, manifest: usize) -> bool {
-        self.tags_of(manifest).next().is_some() && self.ordinary_tags_of(manifest).next().is_none() && !self.is_held(manifest)
+    fn describes_and_is_alone(&self, manifest: usize) -> bool {
+        let describes = self.tags_of(manifest).next().is_some() || self.world.manifests[manifest].references.subject().is_some();
+        describes && self.ordinary_tags_of(manifest).next().is_none() && !self.is_held(manifest)
     }
 
     // Reachability.
@@ -606,8 +608,8 @@ impl<'a> Oracle<'a> {
     /// What goes: condemned images, and what they take along.
     fn going(&self, stays: &[bool]) -> Vec<bool> {
         let is_root = |manifest: usize| {
-            let companion_alone = self.is_companion_alone(manifest) && !self.is_ghost(manifest);
-            self.ordinary_tags_of(manifest).next().is_some() || self.is_untagged_image(manifest) || companion_alone
+            let describes_alone = self.describes_and_is_alone(manifest) && !self.is_ghost(manifest);
+            self.ordinary_tags_of(manifest).next().is_some() || self.is_untagged_image(manifest) || describes_alone
         };
         let mut goes = self.each_manifest(|manifest| !stays[manifest] && is_root(manifest));
         loop {

@@ -263,10 +263,11 @@ impl<'a> World<'a> {
     /// Semantics 11: so many images of the repository are left.
     fn enough_is_left(&self, findings: &mut Findings) {
         let Some(wanted) = self.audit.policies.iter().map(|policy| policy.limits.keep_at_least as usize).max() else { return };
+        // What something lists, or what describes something, whether that is there or not.
         let mut held: BTreeSet<Digest> = BTreeSet::new();
         for manifest in self.audit.contents.manifests() {
             held.extend(manifest.references.children().iter().filter(|child| **child != manifest.digest));
-            held.extend(manifest.references.subject().filter(|subject| self.manifest(*subject).is_some()).map(|_| manifest.digest));
+            held.extend(manifest.references.subject().map(|_| manifest.digest));
         }
         let is_image = |(manifest, tags): &(&Manifest, &[Tag])| {
             let ordinary = tags.iter().any(|tag| subject_by_tag(tag.name.as_str()).is_none());

@@ -118,7 +118,7 @@ impl<'a> World<'a> {
         if subjects.iter().any(|subject| self.deleted(*subject).is_some()) {
             return;
         }
-        let untagged = self.tags_of(step.digest).is_empty();
+        let untagged = subjects.is_empty() && self.tags_of(step.digest).is_empty();
         let orphaned = !subjects.is_empty() && subjects.iter().all(|subject| self.manifest(*subject).is_none());
         let is_about = |selector: &Selector| match &selector.about {
             About::Tags(_) => false,
@@ -195,9 +195,11 @@ impl<'a> World<'a> {
         for (place, manifest) in (0_u32..).zip(self.audit.contents.manifests()) {
             let tags = ordinary(self.audit.contents.tagged(place)).filter(|tag| names(selector, tag));
             let times = tags.filter_map(|tag| Some(tag.updated_at?.max(manifest.updated_at?)));
-            // Untagged images that stay count where a rule is about all images.
-            let is_bare =
-                matches!(selector.about, About::Images) && self.audit.contents.tagged(place).is_empty() && !self.goes(manifest.digest);
+            // Untagged images that stay count where a rule is about all images; what names a subject is none.
+            let is_bare = matches!(selector.about, About::Images)
+                && manifest.references.subject().is_none()
+                && self.audit.contents.tagged(place).is_empty()
+                && !self.goes(manifest.digest);
             let times = times.chain(manifest.updated_at.filter(|_| is_bare));
             let newest = times.filter(|time| *time <= self.audit.now).max();
             if let (Some(newest), Some(true)) = (newest, self.fits(selector, manifest)) {
