@@ -12,6 +12,7 @@ mod emulator;
 mod estate;
 mod examples;
 mod facts;
+mod failures;
 mod guides;
 mod history;
 mod hostile;
