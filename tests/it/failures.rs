@@ -1,5 +1,5 @@
-//! How cleaning destroyed elsewhere what it should not have, by cause, and what holds each of them off here. What a scenario, a law or another
-//! test proves already is only named; the others have a test below, called after the cause.
+//! How cleaning destroyed elsewhere what it should not have, by cause, and what holds each of them off here. What a scenario, a law or
+//! another test proves already is only named; the others have a test below, called after the cause.
 //!
 //! | cause | held off by | known from |
 //! |---|---|---|
@@ -142,7 +142,7 @@ async fn a_repository_of_signatures_is_not_emptied_at_once() {
     }
 }
 
-/// The second page of one list fails. What is on it may need what is on the first, so there is nothing to decide from; the next run reads it.
+/// The second page of one list fails. What is on it may need what is on the first, so there is nothing to decide from.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_listed_to_its_end_is_not_touched() {
     let drawing = "
@@ -221,9 +221,8 @@ async fn a_rule_that_deletes_nothing_says_why() {
 #[tokio::test(start_paused = true)]
 async fn an_image_of_nine_manifests_counts_once() {
     let platforms = "linux/386, linux/amd64, linux/arm/v5, linux/arm/v7, linux/arm64, linux/mips64le, linux/ppc64le, linux/s390x";
-    let drawing = format!(
-        "repository app\n  index new tags 3 age 10d platforms {platforms}\n  index before tags 2 age 20d platforms {platforms}\n  image old tags 1 age 30d\n"
-    );
+    let index = |name: &str, tag: u8, days: u8| format!("  index {name} tags {tag} age {days}d platforms {platforms}\n");
+    let drawing = format!("repository app\n{}{}  image old tags 1 age 30d\n", index("new", 3, 10), index("before", 2, 20));
     let rules = "{ name: all, delete: { tags: { glob: \"*\" }, except_last: 2 } }
 { name: dangling, delete: { untagged: true, except_last: 2, adopt_backlog: true } }";
     let mut player = Player::default();
