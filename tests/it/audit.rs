@@ -315,6 +315,28 @@ fn what_a_filter_does_not_choose_for_certain_is_found() {
     }
 }
 
+/// A rule on all images counts untagged ones, too, and an older image with a tag goes behind them: no alarm. What names a subject is no
+/// image and takes no place, so that the same steps are too many beside it.
+#[test]
+fn an_untagged_image_is_counted_by_a_rule_on_all_images_and_a_signature_is_not() {
+    const BARE: Digest = Digest::from_bytes([6; 32]);
+    let count = Count { images: Images::MIN, per: Grouping::All, order_by: OrderBy::Time };
+    let images = Pattern::parse("application/vnd.oci.image.manifest.*").expect("a glob");
+    let selector = Selector { about: About::Images, filters: vec![Filter::MediaType(vec![images])] };
+    let mut world = world_with(Action::Keep(Keep { selector, when: vec![KeepWhen::Last(count)], all_tags: false }));
+    let newer = world.manifest_mut(IMAGE).clone();
+    let updated_at = Some((world.now - SignedDuration::from_hours(100)).into());
+    world.manifests.push(Manifest { digest: BARE, updated_at, ..newer });
+    let steps = world.plan();
+    assert_eq!(steps.deletes.len(), 5, "all but the newest image: {world}");
+    world.expect(&steps, &[]);
+    world.manifest_mut(BARE).references = References::new(Vec::new(), Some(Digest::from_bytes([7; 32])));
+    let kept = world.plan();
+    assert!(kept.deletes().all(|step| step.digest != IMAGE), "{world}");
+    world.expect(&kept, &[]);
+    world.expect(&steps, &[&format!("S17: the keep rule added counts {IMAGE} among the newest")]);
+}
+
 /// A companion of something that is not there: no rule on tags chooses it, and one on untagged manifests does not either.
 #[test]
 fn an_orphan_that_only_other_rules_choose_is_found() {

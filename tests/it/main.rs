@@ -13,6 +13,7 @@ mod endpoints;
 mod estate;
 mod examples;
 mod facts;
+mod failures;
 mod guides;
 mod history;
 mod hostile;

@@ -296,6 +296,34 @@ repository app
     assert_eq!(deleted(&stage.run("ci").await), 4);
 }
 
+/// A rule with a waiting time has to have condemned an image in every run. While its policy leaves the repository out, no run does.
+#[tokio::test(start_paused = true)]
+async fn what_a_policy_left_out_for_a_run_waits_anew() {
+    let waiting = |exclude: &str| {
+        let policy = removing("ci", &["a"], ", changes: immediately");
+        let policy = policy.replace("older_than: 14d", "older_than: 14d, condemned_for: 3d");
+        file(&[policy.replace("include: [app]", &format!("include: [\"**\"], exclude: [{exclude}]"))])
+    };
+    let drawing = format!("{DRAWING}repository other\n  image one tags 1.0 age 90d\n");
+    const DAY: i64 = 86_400;
+    let mut stage = Stage::new(&drawing, &waiting("none"));
+    assert_eq!(deleted(&stage.run("ci").await), 0, "they are condemned for the first time");
+    stage.hands.turn(2 * DAY);
+    edit(&mut stage, &waiting("app"));
+    let ran = stage.run("ci").await;
+    assert!(!ran.said.contains("app:"), "{}", ran.said);
+    stage.hands.turn(2 * DAY);
+    edit(&mut stage, &waiting("none"));
+    let ran = stage.run("ci").await;
+    assert_eq!(deleted(&ran), 0, "two days of four nobody condemned them: {}", ran.said);
+    assert!(ran.said.contains("rule old deletes it when it has been condemned for 3d"), "{}", ran.said);
+    stage.hands.turn(3 * DAY);
+    assert_eq!(deleted(&stage.run("ci").await), 0, "three days are not more than three");
+    stage.hands.turn(1);
+    assert_eq!(deleted(&stage.run("ci").await), 6);
+    stage.account();
+}
+
 /// What lists do not show may need what they show: here the index of two loose manifests.
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_hides_manifests_from_its_lists_is_left_alone() {

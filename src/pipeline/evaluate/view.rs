@@ -103,10 +103,11 @@ impl<'a> View<'a> {
         self.manifest(manifest).references == References::Ghost
     }
 
-    /// An image is what has an ordinary tag, or what has no tag and nothing holds; children, referrers and companions are none on
-    /// their own, and a companion whose subject is absent does not become one.
+    /// An image is what has an ordinary tag, or what has no tag, names no subject, and nothing holds; children, referrers and companions
+    /// are none on their own, and a referrer or companion whose subject is absent does not become one.
     pub(super) fn is_image(&self, manifest: u32) -> bool {
-        let stands_alone = || self.contents.tags_of(manifest).is_empty() && self.graph.holders_of(manifest).is_empty();
+        let is_free = || self.manifest(manifest).references.subject().is_none() && self.graph.holders_of(manifest).is_empty();
+        let stands_alone = || self.contents.tags_of(manifest).is_empty() && is_free();
         !self.is_ghost(manifest) && (self.has_ordinary_tag(manifest) || stands_alone())
     }
 

@@ -147,7 +147,6 @@ impl<'a> Repository<'a> {
 
 /// As `evaluate` counts: a child with a tag of its own is an image too, and goes with its index all the same.
 fn is_image(steps: &Steps, manifest: u32) -> bool {
-    let tags = steps.contents.tagged(manifest);
-    let has_ordinary_tag = tags.iter().any(|tag| tag.name.companion_subject().is_none());
-    has_ordinary_tag || tags.is_empty() && steps.holders_of(manifest).is_empty()
+    let has_ordinary_tag = steps.contents.tagged(manifest).iter().any(|tag| tag.name.companion_subject().is_none());
+    has_ordinary_tag || steps.holders_of(manifest).is_empty()
 }

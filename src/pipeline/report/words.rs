@@ -70,7 +70,7 @@ impl Context<'_> {
                 format!("it is among the newest {wanted} of the repository (keep_at_least)")
             }
             Reason::Ghost => "it is listed, but reading it finds nothing (a ghost)".to_owned(),
-            Reason::SubjectAbsent => "a companion of something that is not in the repository; no rule on tags chooses it".to_owned(),
+            Reason::SubjectAbsent => "it describes something that is not in the repository; no rule on `orphaned` chooses it".to_owned(),
             Reason::TagStays(tag) => format!("its tag {} stays", self.contents.tags()[tag as usize].name),
             Reason::WithManifest => "its manifest is held, with all its tags".to_owned(),
             Reason::ChildOf(index) => format!("a child of {}, which stays", self.manifest(index)),

@@ -269,6 +269,7 @@ impl<'a> World<'a> {
     fn enough_is_left(&self, findings: &mut Findings) {
         let Some(wanted) = self.audit.policies.iter().map(|policy| policy.limits.keep_at_least as usize).max() else { return };
         let contents = self.audit.contents;
+        // What something lists, or what describes something, whether that is there or not.
         let mut held = vec![false; contents.manifests().len()];
         for (place, manifest) in contents.manifests().iter().enumerate() {
             for child in manifest.references.children().iter().filter(|child| **child != manifest.digest) {
@@ -276,7 +277,7 @@ impl<'a> World<'a> {
                     held[child as usize] = true;
                 }
             }
-            if manifest.references.subject().is_some_and(|subject| contents.find(subject).is_some()) {
+            if manifest.references.subject().is_some() {
                 held[place] = true;
             }
         }
