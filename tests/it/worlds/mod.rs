@@ -9,11 +9,12 @@ use std::sync::{Arc, LazyLock};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use retaind::model::{
-    Condemned, Contents, Digest, Facts, Locks, Manifest, Mark, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
+    Condemned, Contents, Digest, Facts, Inventory, Listing, Locks, Manifest, Mark, MediaType, Observations, OwnLock, Platform, References,
+    RegistryName, Repository, RepositoryName, Tag, TagName, Texts,
 };
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
-use retaind::policy::{About, Action, Delete, END_OF_LIFE_KEY, LIFECYCLE_ARTIFACT_TYPE, Limits, Policy, Rule, Selector};
+use retaind::policy::{About, Action, Delete, END_OF_LIFE_KEY, LIFECYCLE_ARTIFACT_TYPE, Limits, Policy, Rule, Selector, end_of_life};
 
 use rules::patterns;
 pub(crate) use rules::{any_keep, glob, policy};
@@ -92,6 +93,28 @@ impl World {
 
     pub(crate) fn contents(&self) -> Contents {
         Contents::new(self.manifests.clone(), self.tags.clone()).expect("worlds are consistent")
+    }
+
+    /// The world as a listing of its own time, of a repository of this name.
+    pub(crate) fn inventory(&self, name: &RepositoryName) -> Inventory {
+        let observations = Observations {
+            since: self.observed_since,
+            shrunk_from: None,
+            condemned: self.condemned.clone(),
+            own_locks: self.own_locks.clone(),
+        };
+        let listing = Listing::Complete(self.contents());
+        let repository = Repository { name: name.clone(), locks: self.repository_locks, observations, listing };
+        Inventory { registry: RegistryName::parse("a").expect("a name"), taken_at: self.now, repositories: vec![repository] }
+    }
+
+    /// When lives end, as annotations tell it.
+    pub(crate) fn ends_of_life(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        let facts = self.manifests.iter().filter_map(|manifest| manifest.facts.as_ref());
+        facts.filter_map(|facts| match &facts.annotations {
+            Texts::Known(annotations) => end_of_life(annotations.get(END_OF_LIFE_KEY)?),
+            Texts::NotRead | Texts::Unreadable(_) => None,
+        })
     }
 
     pub(crate) fn acting(&self) -> &Policy {
