@@ -38,7 +38,41 @@ async fn a_review_shows_what_stays_beside_what_goes() {
         let shown = plan_as_markdown(&decisions.decided(stage.policy("ci"), &[]));
         (shown, plan_as_text(&decisions.decided(stage.policy("ci"), &[]), Detail::Changes))
     };
-    expect![[r#""#]].assert_eq(&markdown(SignedDuration::ZERO).0);
+    expect![[r#"
+        ## Plan `c3724d1bf0cd`: policy `ci` (enforce) on `contoso`
+
+        Listing of 2026-06-01T00:00:00Z. 11 images: 6 manifests to delete (at most 10.0 kB; shared layers count each time), 1 tag to remove, 0 locks to change.
+
+        ### `app`
+
+        6 of 10 images go.
+
+        | do | what | digest | why |
+        |---|---|---|---|
+        | untag | `pr-7` | `f67b884f9660` | rule pull-requests |
+        | delete | `pr-6` | `efb8ee16b160` | rule pull-requests |
+        | delete | `pr-5` | `abd457563b61` | rule pull-requests |
+        | delete | `pr-4` | `64e8f4f675ad` | rule pull-requests |
+        | delete | `pr-3` | `05af0a8110bc` | rule pull-requests |
+        | delete | `pr-2` | `72657349bfa7` | rule pull-requests |
+        | delete | `pr-1` | `992fdf121d47` | rule pull-requests |
+
+        | stays | such as | why |
+        |---|---|---|
+        | 1 image | pr-9 | it is among the newest 1 of the repository (keep_at_least); rule pull-requests deletes it when it is older than 14d |
+        | 1 image | 1.1, pr-7 | no delete rule chooses 1.1 |
+        | 1 image | 1.0 | no delete rule chooses it |
+        | 1 image | pr-8 | the manifest is locked; rule pull-requests would delete it |
+        | 2 manifests | | the images above need them |
+
+        ### `empty`
+
+        0 of 1 image go.
+
+        | stays | such as | why |
+        |---|---|---|
+        | 1 image | main | it is among the newest 1 of the repository (keep_at_least) |
+    "#]].assert_eq(&markdown(SignedDuration::ZERO).0);
     // For another time than the listing's, both say so.
     let (shown, text) = markdown(SignedDuration::from_hours(48));
     assert!(
