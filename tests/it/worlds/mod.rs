@@ -14,7 +14,7 @@ use retaind::model::{
 };
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
-use retaind::policy::{About, Action, Delete, END_OF_LIFE_KEY, LIFECYCLE_ARTIFACT_TYPE, Limits, Policy, Rule, Selector, end_of_life};
+use retaind::policy::{About, Action, Delete, END_OF_LIFE_KEY, LIFECYCLE_ARTIFACT_TYPE, Limits, Policy, Rule, Selector};
 
 use rules::patterns;
 pub(crate) use rules::{any_keep, glob, policy};
@@ -106,15 +106,6 @@ impl World {
         let listing = Listing::Complete(self.contents());
         let repository = Repository { name: name.clone(), locks: self.repository_locks, observations, listing };
         Inventory { registry: RegistryName::parse("a").expect("a name"), taken_at: self.now, repositories: vec![repository] }
-    }
-
-    /// When lives end, as annotations tell it.
-    pub(crate) fn ends_of_life(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        let facts = self.manifests.iter().filter_map(|manifest| manifest.facts.as_ref());
-        facts.filter_map(|facts| match &facts.annotations {
-            Texts::Known(annotations) => end_of_life(annotations.get(END_OF_LIFE_KEY)?),
-            Texts::NotRead | Texts::Unreadable(_) => None,
-        })
     }
 
     pub(crate) fn acting(&self) -> &Policy {
