@@ -1,14 +1,18 @@
 //! `retaind explain IMAGE`: why it stays or goes under each policy that names its repository.
 
+use jiff::Timestamp;
+
 use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::layout::paragraph;
 use crate::model::{Contents, Digest, Gap, Inventory, Listing, RepositoryName, TagName};
 use crate::pipeline;
+use crate::pipeline::evaluate::Evaluation;
 use crate::pipeline::inventory::{self, Look};
 use crate::pipeline::outlook::{Prospect, goes_from};
 use crate::pipeline::plan::Decision;
-use crate::pipeline::report::{self, Context, Item};
+use crate::pipeline::report::{self, Context, DecidedRepository, Item};
+use crate::policy::Policy;
 
 use super::args::ExplainArguments;
 use super::{End, Failure, connect, open, print};
@@ -70,22 +74,8 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
         match (&decided.repository.listing, &decided.evaluation, &planned.decision) {
             _ if !is_there => print(&paragraph("", 2, &format!("registry {} has no repository {}", registry.name, image.repository))),
             (Listing::Complete(contents), Some(evaluation), _) => {
-                let item = find(contents, &image)?;
-                let manifest = match item {
-                    Item::Manifest(manifest) => manifest,
-                    Item::Tag(tag) => contents.owner_of(tag),
-                };
-                let observations = &decided.repository.observations;
-                let context = Context { contents, policies: &decided.policies, acting: decided.acting, observations, now };
-                print(&report::explain(&context, image.repository.as_str(), evaluation, manifest));
-                let goes = match item {
-                    Item::Manifest(manifest) => evaluation.manifests.goes(manifest),
-                    Item::Tag(tag) => evaluation.tags.goes(tag),
-                };
-                if !goes {
-                    let prospect = Prospect { policies: &configuration.policies, acting, repository: &image.repository, item };
-                    print(&report::outlook(goes_from(inventory, &prospect, now), now));
-                }
+                let of = Of { configuration: &configuration, acting, image: &image, inventory, decided, now };
+                print(&explained(&of, contents, evaluation)?);
             }
             (_, _, Decision::Nothing(gaps)) => {
                 let gaps: Vec<&str> = gaps.iter().map(|gap| gap.0.as_str()).collect();
@@ -99,6 +89,34 @@ pub(super) async fn explain(arguments: &ExplainArguments, clock: &Clock) -> Resu
         return Err(Failure::unusable(format!("there is no repository {}; look for a typing error", image.repository)));
     }
     Ok(End::Done)
+}
+
+/// What one policy decides about one image of a listing.
+struct Of<'a> {
+    configuration: &'a Configuration,
+    acting: &'a Policy,
+    image: &'a Image,
+    inventory: &'a Inventory,
+    decided: &'a DecidedRepository<'a>,
+    now: Timestamp,
+}
+
+/// Why it stays or goes and, where it stays, from when on it would go.
+fn explained(of: &Of<'_>, contents: &Contents, evaluation: &Evaluation) -> Result<String, Failure> {
+    let Of { configuration, acting, image, inventory, decided, now } = *of;
+    let item = find(contents, image)?;
+    let (manifest, goes) = match item {
+        Item::Manifest(manifest) => (manifest, evaluation.manifests.goes(manifest)),
+        Item::Tag(tag) => (contents.owner_of(tag), evaluation.tags.goes(tag)),
+    };
+    let observations = &decided.repository.observations;
+    let context = Context { contents, policies: &decided.policies, acting: decided.acting, observations, now };
+    let mut text = report::explain(&context, image.repository.as_str(), evaluation, manifest);
+    if !goes {
+        let prospect = Prospect { policies: &configuration.policies, acting, repository: &image.repository, item };
+        text += &report::outlook(goes_from(inventory, &prospect, now), now);
+    }
+    Ok(text)
 }
 
 fn parse(text: &str) -> Result<Image, Failure> {

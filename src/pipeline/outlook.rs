@@ -31,7 +31,7 @@ pub struct Prospect<'a> {
 /// the listing nothing is said: more than the time changed then.
 ///
 /// Time condemns: ages grow, and what is too young becomes old enough. It spares at few moments only, and those are known beforehand (see
-/// [`spared_at`]). Between two of them what goes once goes on going, so deciding at the last second tells whether it goes at all, and
+/// `spared_at`). Between two of them what goes once goes on going, so deciding at the last second tells whether it goes at all, and
 /// halving finds the first. What is returned was decided about: the item goes then, and did not a second before.
 pub fn goes_from(inventory: &Inventory, prospect: &Prospect<'_>, now: Timestamp) -> Option<Timestamp> {
     let repository = inventory.repositories.iter().find(|repository| repository.name == *prospect.repository)?;
