@@ -27,6 +27,7 @@ mod network;
 mod oracle;
 mod policy_tests;
 mod recordings;
+mod reports;
 mod samples;
 mod scenarios;
 mod schedule;

@@ -76,7 +76,12 @@ pub(crate) fn exercised(policies: usize) -> Metrics {
         metrics.scheduled(&key, Some(at(3_000)));
         metrics.run_started(&key);
         let tally = Tally { scanned: 9, going: 4, deleted: 3, deleted_bytes: 70, ..Tally::default() };
-        let tally = Tally { kept: BTreeMap::from([("keep_rule", 3), ("locked", 2)]), refusals: BTreeMap::from([("audit", 1)]), ..tally };
+        let tally = Tally {
+            kept: BTreeMap::from([("keep_rule", 3), ("locked", 2)]),
+            refusals: BTreeMap::from([("audit", 1)]),
+            left_to_later_runs: 5,
+            ..tally
+        };
         metrics.run_finished(&key, &finished(&tally, RunEnd::Succeeded));
         metrics.run_skipped(&key, SkipReason::StillRunning);
     }

@@ -26,6 +26,7 @@ AFTER_A_RUN = {
     "retaind_policy_last_run_duration_seconds",
     "retaind_policy_last_run_timestamp_seconds",
     "retaind_policy_last_success_timestamp_seconds",
+    "retaind_removals_left_to_later_runs",
     "retaind_repositories_incomplete",
 }
 # Whatever proxy this machine has, it is not for loopback.

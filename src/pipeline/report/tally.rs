@@ -23,6 +23,8 @@ pub struct Tally {
     pub incomplete: u64,
     /// What the guard held back, by a stable word.
     pub refusals: BTreeMap<&'static str, u64>,
+    /// Manifests and tags that draining (`on_limit: oldest_first`) leaves to later runs.
+    pub left_to_later_runs: u64,
     /// Manifests deleted, by this run or with their subject.
     pub deleted: u64,
     /// The sizes of the deleted manifests: layers that others share are counted each time, so the registry frees at most this.
@@ -45,7 +47,12 @@ impl Tally {
     /// Counts what was decided.
     pub fn plan(&mut self, decided: &Decided<'_>) {
         for refusal in decided.refusals {
-            *self.refusals.entry(refusal_code(refusal)).or_default() += 1;
+            if let Refusal::Drained { later, .. } = refusal {
+                self.left_to_later_runs += u64::from(*later);
+            }
+            if let Some(code) = refusal_code(refusal) {
+                *self.refusals.entry(code).or_default() += 1;
+            }
         }
         for evaluation in decided.repositories.iter().filter_map(|repository| repository.evaluation.as_ref()) {
             let manifests = &evaluation.manifests;
@@ -100,15 +107,16 @@ pub const REFUSAL_CODES: [&str; 11] = [
     "too_many",
     "too_large_a_share",
     "repository_share",
-    "drained",
+    "fits_no_run",
     "audit",
     "repository_shrunk",
     "policies_changed",
 ];
 
-/// A stable word for a refusal, for machines.
-fn refusal_code(refusal: &Refusal) -> &'static str {
+/// A stable word for what was held back, for machines; None: nothing was, only left to later runs as the policy asks.
+fn refusal_code(refusal: &Refusal) -> Option<&'static str> {
     let place = match refusal {
+        Refusal::Drained { .. } => return None,
         Refusal::Paused => 0,
         Refusal::Suspended(_) | Refusal::RepositorySuspended(..) => 1,
         Refusal::ClockDifference(_) => 2,
@@ -116,12 +124,12 @@ fn refusal_code(refusal: &Refusal) -> &'static str {
         Refusal::TooMany { .. } => 4,
         Refusal::TooLargeAShare(_) => 5,
         Refusal::RepositoryShare(..) => 6,
-        Refusal::Drained { .. } => 7,
+        Refusal::FitsNoRun(_) => 7,
         Refusal::Audit(..) => 8,
         Refusal::RepositoryShrunk(..) => 9,
         Refusal::PoliciesChanged(_) => 10,
     };
-    REFUSAL_CODES[place]
+    Some(REFUSAL_CODES[place])
 }
 
 #[cfg(test)]

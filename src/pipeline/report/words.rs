@@ -1,5 +1,7 @@
 //! Reasons, ages and sizes as people read them. Knows no layout.
 
+use std::cmp::Ordering;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Contents, Digest, Level, LockChange, Mark, Observations, Tag};
@@ -251,19 +253,15 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// A sentence in lines of at most `width` characters; a longer word has a line to itself.
-pub fn fold(sentence: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in sentence.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
+/// What must be known of a decision for another time than that of its listing, as `--at` asks for one and an older listing implies.
+pub fn other_time(taken_at: Timestamp, now: Timestamp) -> Option<String> {
+    let ahead = now.duration_since(taken_at);
+    let length = age(ahead.abs());
+    match ahead.as_secs().cmp(&0) {
+        Ordering::Equal => None,
+        Ordering::Greater => Some(format!("decided for {now:.0}, {length} after the listing: nothing but the time is assumed to change")),
+        Ordering::Less => Some(format!("decided for {now:.0}, {length} before the listing, about what the listing shows")),
     }
-    lines
 }
 
 /// `1 image`, `2 images`.

@@ -141,6 +141,8 @@ families! {
     manifests_deleted: IntCounterVec = "retaind_manifests_deleted_total" ["policy", "registry"];
     /// Manifests that the plan of the last run deletes, before limits; in dry-run they stay.
     manifests_would_delete: GaugeVec = "retaind_manifests_would_delete" ["policy", "registry"];
+    /// Manifests and tags that the last run left to later ones, because `on_limit: oldest_first` drains a backlog; in dry-run it would.
+    left_to_later_runs: GaugeVec = "retaind_removals_left_to_later_runs" ["policy", "registry"];
     /// Manifests that stayed in the last run, each counted once, by the first of its reasons.
     manifests_kept: GaugeVec = "retaind_manifests_kept" ["policy", "registry", "reason"];
     /// Repositories that the last run decided nothing about, because something of them could not be listed or read.

@@ -390,6 +390,7 @@ fn process() -> Option<Box<dyn Collector>> {
 fn count(families: &Families, labels: &[&str; 2], tally: &Tally) {
     count_steps(families, labels, tally);
     families.manifests_would_delete.with_label_values(labels).set(number(tally.going));
+    families.left_to_later_runs.with_label_values(labels).set(number(tally.left_to_later_runs));
     families.repositories_incomplete.with_label_values(labels).set(number(tally.incomplete));
     // A reason that holds for nothing any more must not keep its old number.
     families.manifests_kept.forget(&named(labels));

@@ -15,7 +15,8 @@ const HEAD: &str = "\
   registry that is taken out of the files end with the next valid reload.
 - A policy is overdue when `time() - retaind_policy_last_success_timestamp_seconds > 2 * retaind_policy_interval_seconds`. Before its
   first success it has no such timestamp: `retaind_policy_interval_seconds unless retaind_policy_last_success_timestamp_seconds`.
-- A run that the guard refused (see `retaind_guard_refusals_total`), or whose window closed first, is neither a success nor a failure.
+- A run that the guard refused (see `retaind_guard_refusals_total`), or whose window closed first, is neither a success nor a failure. One
+  that drains a backlog (`on_limit: oldest_first`) is a success: `retaind_removals_left_to_later_runs` says how much is left.
 ";
 
 const SECTIONS: [&str; 4] = [PROGRAM, POLICIES, RUNS, REGISTRIES];

@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use retaind::model::{
-    Condemned, Contents, Digest, Facts, Locks, Manifest, Mark, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
-    Time,
+    Condemned, Contents, Digest, Facts, Inventory, Listing, Locks, Manifest, Mark, MediaType, Observations, OwnLock, Platform, References,
+    RegistryName, Repository, RepositoryName, Tag, TagName, Texts, Time,
 };
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
@@ -108,6 +108,19 @@ impl World {
 
     pub(crate) fn contents(&self) -> Arc<Contents> {
         Arc::new(Contents::new(self.manifests.clone(), self.tags.clone()).expect("worlds are consistent"))
+    }
+
+    /// The world as a listing of its own time, of a repository of this name.
+    pub(crate) fn inventory(&self, name: &RepositoryName) -> Inventory {
+        let observations = Observations {
+            since: self.observed_since,
+            shrunk_from: None,
+            condemned: self.condemned.clone(),
+            own_locks: self.own_locks.clone(),
+        };
+        let listing = Listing::Complete(self.contents());
+        let repository = Repository { name: name.clone(), locks: self.repository_locks, observations, listing };
+        Inventory { registry: RegistryName::parse("a").expect("a name"), taken_at: self.now, repositories: vec![repository] }
     }
 
     pub(crate) fn acting(&self) -> &Policy {
