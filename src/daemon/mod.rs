@@ -77,7 +77,7 @@ pub struct Orders {
 pub async fn run(daemon: Daemon, orders: Orders) {
     let Daemon { config, configuration, state, clock, connect, listener, seed } = daemon;
     let Orders { stop, reload } = orders;
-    let metrics = Arc::new(Metrics::new(&Build::THIS));
+    let metrics = Arc::new(Metrics::new(&Build::THIS, configuration.server.repository_metrics));
     let (status, shown) = watch::channel(Status::starting(Build::THIS, clock.now()));
     let heartbeat = Heartbeat::new();
     let serving = CancellationToken::new();
