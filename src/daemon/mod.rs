@@ -105,8 +105,8 @@ pub async fn run(daemon: Daemon, orders: Orders) {
     info!("ready: {}", live.summary());
     while !stop.is_cancelled() {
         heartbeat.beat();
-        notify::alive(&live.summary());
         let sleep = live.start_what_is_due();
+        notify::alive(&live.summary());
         tokio::select! {
             biased;
             () = stop.cancelled() => {}

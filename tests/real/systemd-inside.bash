@@ -66,7 +66,7 @@ YAML
 starts_and_is_ready() {
     systemctl start retaind.service
     [[ $(property ActiveState) == active && $(property SubState) == running ]] || fail "the service is $(property ActiveState)"
-    [[ $(property StatusText) == '1 policies, 0 running'* ]] || fail "its status is: $(property StatusText)"
+    [[ $(property StatusText) == '1 policy; next: requests on emulated at '* ]] || fail "its status is: $(property StatusText)"
     health
     said "starts, and is ready: $(property StatusText)"
 }
