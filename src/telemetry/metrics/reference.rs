@@ -9,7 +9,7 @@ const HEAD: &str = "\
 
 `/metrics` on `server.listen`, in the text format of Prometheus. Times are in seconds since 1970, lengths of time in seconds.
 
-- No metric carries the name of a tag or digest, and none that of a repository unless `server.repository_metrics` asks for it: a page
+- No metric carries the name of a tag or digest, and only where `server.repository_metrics` asks for it that of a repository: a page
   grows with the number of policies and registries, not with what is in them.
 - Counters start at 0 for every policy on every registry that it names, gauges of a last run with that run. The series of a policy or
   registry that is taken out of the files end with the next valid reload.
