@@ -15,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-VARIABLES = {"job": ".*", "registry": ".*", "policy": ".*", "__rate_interval": "1m"}
+VARIABLES = {"job": ".*", "registry": ".*", "policy": ".*", "__rate_interval": "1m", "__range": "1h"}
 # Four evaluations of the rules.
 EVALUATED_WITHIN_SECONDS = 20
 # Whatever proxy this machine has, it is not for loopback.
@@ -39,7 +39,9 @@ def filled(expression):
 
 
 def check_panels(address, dashboard):
-    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    # Those of a row that is folded lie within it.
+    everything = [inner for panel in dashboard["panels"] for inner in (panel, *panel.get("panels", []))]
+    panels = [panel for panel in everything if panel["type"] != "row"]
     count = 0
     for panel in panels:
         for target in panel["targets"]:
@@ -47,7 +49,7 @@ def check_panels(address, dashboard):
             if not ask(address, "query", query=filled(target["expr"]))["result"]:
                 sys.exit(f"error: panel {panel['title']!r} shows nothing: {target['expr']}")
     places = [(panel["gridPos"]["y"], panel["gridPos"]["x"]) for panel in dashboard["panels"]]
-    if len(panels) < 12 or len(set(places)) != len(places) or len({panel["id"] for panel in dashboard["panels"]}) != len(places):
+    if len(panels) < 12 or len(set(places)) != len(places) or len({panel["id"] for panel in everything}) != len(everything):
         sys.exit("error: panels are missing, or lie on each other")
     print("dashboard:", len(panels), "panels,", count, "questions, all answered")
 
