@@ -68,7 +68,8 @@ keep_images_apart() {
 }
 
 build() {
-    local rust=${RUST_IMAGE:-} base=${BASE_IMAGE:-}
+    local rust=${RUST_IMAGE:-} base=${BASE_IMAGE:-} pull=never
+    if [[ -n $rust$base ]]; then pull=missing; fi
     if [[ -z $rust ]]; then
         rust=localhost/stand-in/rust:latest
         stand_in_rust "$rust"
@@ -77,7 +78,7 @@ build() {
         base=localhost/stand-in/static:latest
         stand_in_base "$base"
     fi
-    podman build --pull=never --network=host --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg RUST_IMAGE="$rust" \
+    podman build --pull="$pull" --network=host --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg RUST_IMAGE="$rust" \
         --build-arg BASE_IMAGE="$base" --build-arg VERSION="$(version)" --build-arg REVISION=image-test --tag "$NAME" "$project"
 }
 

@@ -84,7 +84,7 @@ generated_files_are_fresh() {
     grep -q "newTag: $version\$" "$kubernetes/base/kustomization.yaml" || fail "the tag in deploy/kubernetes/base is not the program's version, $version"
     # What people are told to write must be what works.
     local page
-    for page in "$chart/README.md" "$chart/../../docs/operations.md"; do
+    for page in "$chart/README.md" "$chart/../../docs/operations.md" "$chart/../../README.md"; do
         awk '/^## Install/ { armed = 1 } /^```yaml$/ && armed && !found { inside = found = 1; next } /^```$/ { inside = 0 } inside' "$page" >"$work/told.yaml"
         helm 4 template retaind "$chart" --values "$work/told.yaml" >"$work/told-rendered.yaml" || fail "the values that $page shows are refused"
         grep -q '^kind: Deployment' "$work/told-rendered.yaml" || fail "the values that $page shows render nothing"
