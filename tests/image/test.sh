@@ -230,7 +230,8 @@ clean_up() {
         wait "$process" 2>/dev/null || true
     done
     if [[ -z ${KEEP_IMAGES:-}${IMAGE:-} ]]; then
-        umount "$store"/*/overlay 2>/dev/null || true
+        # A build that was broken off leaves its layers mounted.
+        awk -v store="$store/" 'index($2, store) == 1 { print $2 }' /proc/self/mounts | tac | xargs --no-run-if-empty umount --lazy || true
         rm -rf --one-file-system "$store"
     fi
     rm -rf --one-file-system "$work"

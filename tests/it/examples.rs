@@ -104,7 +104,7 @@ fn what_operations_shows_as_said_is_what_the_program_says() {
     let blocks = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
     for line in blocks.flat_map(str::lines).map(|line| line.trim().trim_start_matches("guard: ")) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        for piece in words.split(|word| is_filled_in(&word)).map(|words| words.join(" ")).filter(|piece| 8 < piece.len()) {
+        for piece in words.split(is_filled_in).map(|words| words.join(" ")).filter(|piece| 8 < piece.len()) {
             assert!(sources.contains(&piece), "nothing says {piece:?}, of the line {line}");
             quoted += 1;
         }
