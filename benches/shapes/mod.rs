@@ -91,7 +91,7 @@ fn manifest(shape: Shape, number: u32) -> Manifest {
     Manifest {
         digest: digest(number),
         media_type,
-        updated_at: Some(now - SignedDuration::from_hours(i64::from(number % 20_000))),
+        updated_at: Some((now - SignedDuration::from_hours(i64::from(number % 20_000))).into()),
         locks: Locks::OPEN,
         size_bytes: 80_000_000,
         platform: None,

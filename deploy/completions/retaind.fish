@@ -60,7 +60,7 @@ complete -c retaind -n "__fish_retaind_using_subcommand apply" -s h -l help -d '
 complete -c retaind -n "__fish_retaind_using_subcommand run" -l config -d 'The settings file' -r -F
 complete -c retaind -n "__fish_retaind_using_subcommand run" -l policy -d 'Only this policy' -r
 complete -c retaind -n "__fish_retaind_using_subcommand run" -l registry -d 'Only this registry, by its name in the settings' -r
-complete -c retaind -n "__fish_retaind_using_subcommand run" -l accept -d 'Accept the plan with this hash although it is over a limit' -r
+complete -c retaind -n "__fish_retaind_using_subcommand run" -l accept -d 'Approve the plan with this hash and apply it, although it is over a limit or of changed policies' -r
 complete -c retaind -n "__fish_retaind_using_subcommand run" -l once -d 'Run every policy once, now, and end; without it, run each at its time until told to stop'
 complete -c retaind -n "__fish_retaind_using_subcommand run" -s h -l help -d 'Print help'
 complete -c retaind -n "__fish_retaind_using_subcommand pause" -l config -d 'The settings file' -r -F

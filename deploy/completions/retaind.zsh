@@ -58,7 +58,7 @@ _arguments "${_arguments_options[@]}" : \
 '--config=[The settings file]:FILE:_files' \
 '--policy=[Only this policy]:NAME:_default' \
 '--registry=[Only this registry, by its name in the settings]:NAME:_default' \
-'--accept=[Accept the plan with this hash although it is over a limit]:PLAN_HASH:_default' \
+'--accept=[Approve the plan with this hash and apply it, although it is over a limit or of changed policies]:PLAN_HASH:_default' \
 '--once[Run every policy once, now, and end; without it, run each at its time until told to stop]' \
 '-h[Print help]' \
 '--help[Print help]' \

@@ -278,7 +278,7 @@ impl Operation {
             Self::ListDeletedManifests => format!("list the deleted manifests of {item}"),
             Self::ListDeletedTags => format!("list the deleted tags of {item}"),
             Self::RestoreManifest => format!("restore manifest {item}"),
-            Self::ExchangeToken => "sign in".to_owned(),
+            Self::ExchangeToken => "get a refresh token".to_owned(),
             Self::GetToken => format!("get a token for {item}"),
         }
     }

@@ -30,8 +30,8 @@ mod scripted;
 
 pub use access::{Finding, Needs};
 pub use auth::{
-    CertificateFiles, Credential, DEFAULT_AUDIENCE, EntraOptions, EntraSettings, InvalidEntraSettings, Pipeline, Secret, ServiceConnection,
-    auto_entra_settings, entra_credential, sovereign_authority,
+    CertificateFiles, Chosen, Credential, DEFAULT_AUDIENCE, EntraOptions, EntraSettings, InvalidEntraSettings, Pipeline, Secret,
+    ServiceConnection, auto_entra_settings, entra_credential, sovereign_authority,
 };
 pub use blobs::BlobDownload;
 pub use budget::{Budget, Limits};

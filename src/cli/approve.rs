@@ -1,6 +1,7 @@
 //! `retaind approve PLAN_HASH`: a person saw this plan and wants it. Left in the state directory for the process that owns the state.
 
 use crate::config::Configuration;
+use crate::layout::paragraph;
 use crate::state::{State, leave_approval};
 
 use super::args::ApproveArguments;
@@ -29,9 +30,7 @@ pub(super) fn approve(arguments: &ApproveArguments) -> Result<End, Failure> {
         return Err(Failure::unusable(format!("no run made a plan with the hash {wanted:?}; {known}")));
     };
     leave_approval(&dir, wanted)?;
-    print(&format!(
-        "plan {wanted} of policy {} on {} is approved; a running daemon applies it within seconds, otherwise the next run does\n",
-        run.policy, run.registry
-    ));
+    let applies = "a running daemon applies it within seconds, otherwise the next run does";
+    print(&paragraph("", 2, &format!("plan {wanted} of policy {} on {} is approved; {applies}", run.policy, run.registry)));
     Ok(End::Done)
 }

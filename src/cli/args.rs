@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::when::When;
 
 use super::emulate::EmulateArguments;
+use crate::layout::WIDTH;
 use crate::model::{Digest, RegistryName, RepositoryName};
 use crate::state::RunId;
 
@@ -17,6 +18,7 @@ const CONFIG_DEFAULT: &str = "/etc/retaind/retaind.yaml";
 #[derive(Debug, Parser)]
 #[command(
     version,
+    max_term_width = WIDTH,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 done, 1 something was not done, 2 bad configuration or usage, 3 held back by a guard."
 )]
@@ -135,7 +137,7 @@ pub(super) struct RunArguments {
     /// Run every policy once, now, and end; without it, run each at its time until told to stop
     #[arg(long)]
     pub(super) once: bool,
-    /// Accept the plan with this hash although it is over a limit
+    /// Approve the plan with this hash and apply it, although it is over a limit or of changed policies
     #[arg(long, value_name = "PLAN_HASH", requires = "once")]
     pub(super) accept: Option<String>,
 }

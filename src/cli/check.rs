@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::acr::{Order, PAGE_SIZE_MAX};
 use crate::clock::Clock;
 use crate::config::{Configuration, Problems, Seen, warnings};
+use crate::layout::paragraph;
 use crate::pipeline::{access, inventory};
 
 use super::args::{CheckArguments, CheckOutput};
@@ -48,13 +49,14 @@ pub(super) fn tell(problems: &Problems, output: CheckOutput) -> Result<End, Fail
 
 fn valid(arguments: &CheckArguments, configuration: &Configuration) -> String {
     let counted = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-    format!(
-        "{} and {} are valid: {} for {}\n",
+    let sentence = format!(
+        "{} and {} are valid: {} for {}",
         arguments.config.display(),
         counted(configuration.files.len().saturating_sub(1), "policy file", "policy files"),
         counted(configuration.policies.len(), "policy", "policies"),
         counted(configuration.registries.len(), "registry", "registries"),
-    )
+    );
+    paragraph("", 2, &sentence)
 }
 
 /// What the identities of each registry may do goes to the log. Every registry's catalog, and the tags of the repositories that a policy names.

@@ -80,15 +80,17 @@ pub(super) fn sharing_client(registry: &Registry, clock: &Clock, budgets: &Budge
 fn credential(registry: &Registry, auth: &Auth, endpoint: &Endpoint, through: &Through) -> Result<Credential, Failure> {
     let lookup = |name: &str| std::env::var(name).ok();
     let unusable = |error: InvalidEntraSettings| Failure::unusable(format!("registry {}: {error}", registry.name));
+    let mut advice = None;
     let settings = match auth {
         Auth::Anonymous => return Ok(Credential::Anonymous),
         Auth::Basic { username, password_file } => {
             return Ok(Credential::Basic { user: username.clone(), password: Secret::new(read_secret(password_file)?) });
         }
         Auth::Auto => {
-            let (settings, why) = auto_entra_settings(&lookup, &|path| path.exists()).map_err(unusable)?;
-            info!(registry = %registry.name, "identity: {why}");
-            settings
+            let chosen = auto_entra_settings(&lookup, &|path| path.exists()).map_err(unusable)?;
+            info!(registry = %registry.name, "identity: {}", chosen.why);
+            advice = chosen.advice;
+            chosen.settings
         }
         Auth::WorkloadIdentity { client_id, tenant_id, token_file } => {
             EntraSettings::workload_identity(client_id.clone(), tenant_id.clone(), token_file.clone(), &lookup).map_err(unusable)?
@@ -119,7 +121,7 @@ fn credential(registry: &Registry, auth: &Auth, endpoint: &Endpoint, through: &T
     let Through { transport, clock } = through;
     let options = EntraOptions { settings, authority_host, transport: Arc::clone(transport), clock: clock.clone() };
     let credential = entra_credential(options);
-    Ok(Credential::Entra { credential, audience: registry.audience.clone() })
+    Ok(Credential::Entra { credential, advice, audience: registry.audience.clone() })
 }
 
 /// What credentials work with.

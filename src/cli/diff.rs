@@ -23,19 +23,18 @@ pub(super) struct Edit<'a> {
     pub(super) saved: Option<Inventory>,
     pub(super) state: State,
     pub(super) clock: Clock,
-    /// The clock of the clients, whatever day is asked for.
-    pub(super) today: Clock,
 }
 
 /// Compares the policies of the settings with older ones on every registry of the selection.
 pub(super) async fn diff(edit: &Edit<'_>, pairs: impl Iterator<Item = (&Policy, &Registry)>) -> Result<End, Failure> {
-    let Edit { configuration, old, arguments, saved, state, clock, today } = edit;
+    let Edit { configuration, old, arguments, saved, state, clock } = edit;
     let old = load_policies(old, configuration)?;
     let is_selected = |policy: &&Policy| arguments.selection.policy.as_ref().is_none_or(|wanted| *policy.name == **wanted);
     let registries: BTreeSet<&str> = pairs.map(|(_, registry)| registry.name.as_str()).collect();
     let mut end = End::Done;
     for registry in configuration.registries.iter().filter(|registry| registries.contains(registry.name.as_str())) {
-        let now = clock.now();
+        let looked_at = clock.now();
+        let now = arguments.source.at.map_or(looked_at, |at| at.seen_from(looked_at));
         let of = |policies: &'_ [Policy]| -> Vec<Policy> {
             policies.iter().filter(is_selected).filter(|policy| policy.registries.contains(&registry.name)).cloned().collect()
         };
@@ -44,7 +43,7 @@ pub(super) async fn diff(edit: &Edit<'_>, pairs: impl Iterator<Item = (&Policy, 
         let inventory: &Inventory = if let Some(saved) = saved {
             saved
         } else {
-            let client = connect::client(registry, today)?;
+            let client = connect::client(registry, clock)?;
             let mut names: BTreeSet<RepositoryName> = BTreeSet::new();
             for policy in old_acting.iter().chain(&new_acting) {
                 names.extend(pipeline::names(&client, policy).await?);
@@ -52,7 +51,7 @@ pub(super) async fn diff(edit: &Edit<'_>, pairs: impl Iterator<Item = (&Policy, 
             // As much is read as the rules of either side ask for.
             let both: Vec<Policy> = old.iter().chain(&configuration.policies).cloned().collect();
             let wanted = pipeline::wanted(&both, &registry.name, names);
-            fresh = inventory::take(&Look { client, state: state.clone(), now }, &wanted).await?;
+            fresh = inventory::take(&Look { client, state: state.clone(), now: looked_at }, &wanted).await?;
             &fresh
         };
         let before: Vec<_> = old_acting.iter().map(|acting| decide(inventory, &old, acting, now)).collect();

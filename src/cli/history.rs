@@ -1,19 +1,14 @@
 //! `retaind history`: what was run, and what was changed and why. Reads beside a running daemon.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Configuration;
-use crate::pipeline::report;
+use crate::layout::paragraph;
 use crate::state::{JournalEntry, JournalFilter, RunCounts, RunOutcome, RunRecord, State};
 
 use super::args::{HistoryArguments, HistoryOutput};
 use super::{End, Failure, print};
-
-/// Explanations are broken so that they fit, indented, on a terminal of 80 columns.
-const WHY_WIDTH: usize = 76;
 
 /// Shows the last runs, or the changes that the arguments narrow down.
 pub(super) fn history(arguments: &HistoryArguments) -> Result<End, Failure> {
@@ -45,11 +40,11 @@ fn runs_as_text(runs: &[RunRecord]) -> String {
             None => ("under way, or ended with its process", None),
             Some((_, outcome)) => (outcome.word(), why(outcome)),
         };
-        // Writing into a String cannot fail.
-        let _ = writeln!(out, "run {id}  {started_at:.0}  {policy} on {registry} ({})  {outcome}", mode.word());
-        let _ = writeln!(out, "    plan {plan_hash}: {}", in_words(counts));
-        for line in why.map(|why| report::fold(why, WHY_WIDTH)).unwrap_or_default() {
-            let _ = writeln!(out, "    {line}");
+        let mode = mode.word();
+        out += &paragraph(&format!("run {id}  "), 4, &format!("{started_at:.0}  {policy} on {registry} ({mode})  {outcome}"));
+        out += &paragraph("    ", 4, &format!("plan {plan_hash}: {}", in_words(counts)));
+        if let Some(why) = why {
+            out += &paragraph("    ", 4, why);
         }
     }
     out
@@ -72,13 +67,12 @@ fn changes_as_text(changes: &[JournalEntry]) -> String {
         let JournalEntry { run, registry, repository, verb, digest, tag, tags, reason, at, concluded, .. } = change;
         let outcome = concluded.as_ref().map_or_else(|| "outcome unknown".to_owned(), |(_, outcome)| outcome.to_string());
         let item = tag.as_ref().map_or_else(|| format!("@{digest}"), |tag| format!(":{tag}"));
-        // Writing into a String cannot fail.
-        let _ = writeln!(out, "{at:.0}  run {run}  {}  {registry}/{repository}{item}", verb.word());
+        out += &paragraph("", 4, &format!("{at:.0}  run {run}  {}  {registry}/{repository}{item}", verb.word()));
         if !tags.is_empty() {
             let tags: Vec<&str> = tags.iter().map(|tag| tag.as_str()).collect();
-            let _ = writeln!(out, "    with tags {}", tags.join(", "));
+            out += &paragraph("    ", 4, &format!("with tags {}", tags.join(", ")));
         }
-        let _ = writeln!(out, "    {outcome}; {reason}");
+        out += &paragraph("    ", 4, &format!("{outcome}; {reason}"));
     }
     out
 }
@@ -87,7 +81,7 @@ fn why(outcome: &RunOutcome) -> Option<&str> {
     match outcome {
         RunOutcome::Planned | RunOutcome::Applied | RunOutcome::Partial => None,
         RunOutcome::WindowClosed => Some("the rest waits for the next run"),
-        RunOutcome::Refused(why) | RunOutcome::Interrupted(why) | RunOutcome::Failed(why) => Some(why),
+        RunOutcome::Drained(why) | RunOutcome::Refused(why) | RunOutcome::Interrupted(why) | RunOutcome::Failed(why) => Some(why),
     }
 }
 

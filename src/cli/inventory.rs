@@ -29,7 +29,7 @@ pub(super) async fn inventory(arguments: &InventoryArguments, clock: &Clock) -> 
         repositories.extend(pipeline::names(&client, policy).await?);
     }
     let wanted = pipeline::wanted(&configuration.policies, &registry.name, repositories);
-    let look = Look { client, state: open::state_to_plan(&configuration.state, None)?, now: clock.now() };
+    let look = Look { client, state: open::state_to_plan(&configuration.state)?, now: clock.now() };
     print(&inventory_to_json(&take(&look, &wanted).await?));
     Ok(End::Done)
 }

@@ -23,7 +23,7 @@ mod signals;
 mod test;
 mod when;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -31,6 +31,7 @@ use clap::Parser as _;
 use crate::acr;
 use crate::clock::Clock;
 use crate::config::Problems;
+use crate::layout::paragraph;
 use crate::pipeline::RunError;
 use crate::pipeline::inventory::InventoryError;
 use crate::pipeline::report::InvalidDocument;
@@ -168,6 +169,16 @@ fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
+/// Says on standard error what is wrong: a sentence, folded where a person reads it and whole where a program does, or what is wrong with
+/// files, which begins with the name of the file, as editors and terminals expect it.
 fn complain(said: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "retaind: {}", said.trim_end());
+    let mut stderr = std::io::stderr().lock();
+    let said = said.trim_end();
+    let _ = if said.contains('\n') {
+        writeln!(stderr, "{said}")
+    } else if stderr.is_terminal() {
+        stderr.write_all(paragraph("retaind: ", 2, said).as_bytes())
+    } else {
+        writeln!(stderr, "retaind: {said}")
+    };
 }

@@ -1,11 +1,9 @@
-//! Opens what a command works on: settings, files, the state, the clock of `--at`.
+//! Opens what a command works on: settings, files, the state.
 
 use std::path::Path;
 
-use jiff::Timestamp;
 use tracing::warn;
 
-use crate::clock::Clock;
 use crate::config::{self, Configuration, StateSettings};
 use crate::model::{Inventory, RegistryName};
 use crate::pipeline::apply::{Brakes, pause_file};
@@ -49,13 +47,12 @@ pub(super) fn brakes(settings: &StateSettings) -> Brakes {
     settings.dir.as_deref().map_or_else(Brakes::new, |dir| Brakes::with_pause_file(pause_file(dir)))
 }
 
-/// The state of a command that changes nothing. While another process owns the file, and with `--at`, a copy serves: what this command
-/// learns is forgotten, what the file knows is used. Seen at another time than now is not seen: an image would be untagged since then.
-pub(super) fn state_to_plan(settings: &StateSettings, at: Option<Timestamp>) -> Result<State, StateError> {
+/// The state of a command that changes nothing. While another process owns the file, a copy serves: what this command learns is
+/// forgotten, what the file knows is used.
+pub(super) fn state_to_plan(settings: &StateSettings) -> Result<State, StateError> {
     match &settings.dir {
         Some(dir) => match State::open(dir) {
             Err(StateError::InUse { .. }) => State::copy_of(dir),
-            Ok(_) if at.is_some() => State::copy_of(dir),
             opened => opened,
         },
         None => {
@@ -63,11 +60,6 @@ pub(super) fn state_to_plan(settings: &StateSettings, at: Option<Timestamp>) -> 
             State::in_memory()
         }
     }
-}
-
-/// A clock for `--at`.
-pub(super) fn clock_at(clock: &Clock, at: Option<Timestamp>) -> Clock {
-    at.map_or_else(|| clock.clone(), |at| Clock::new(move || at))
 }
 
 /// The policies and registries that a selection leaves, in the order of the files.

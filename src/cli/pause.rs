@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::config::Configuration;
+use crate::layout::paragraph;
 use crate::pipeline::apply::pause_file;
 
 use super::args::StateArguments;
@@ -15,7 +16,7 @@ pub(super) fn pause(arguments: &StateArguments) -> Result<End, Failure> {
     let file = file(arguments)?;
     let failed = |error| Failure::partial(format!("deleting is not paused: cannot write {}: {error}", file.display()));
     fs::create_dir_all(file.parent().unwrap_or(&file)).and_then(|()| fs::write(&file, "")).map_err(failed)?;
-    print(&format!("deleting is paused until `retaind resume` ({})\n", file.display()));
+    print(&paragraph("", 2, &format!("deleting is paused until `retaind resume` ({})", file.display())));
     Ok(End::Done)
 }
 

@@ -16,10 +16,6 @@ use super::{End, Failure, connect, diff, open, print};
 /// Plans every selected policy on every selected registry.
 pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End, Failure> {
     let configuration = Configuration::load(&arguments.selection.config)?;
-    let at = arguments.source.at.map(|at| at.seen_from(clock.now()));
-    // Tokens and the registry's clock are of today, whatever day is asked for.
-    let today = clock;
-    let clock = open::clock_at(clock, at);
     let saved = arguments.source.inventory.as_deref().map(open::inventory).transpose()?;
     let mut pairs = open::selected(&configuration, &arguments.selection)?;
     if let Some(saved) = &saved {
@@ -31,24 +27,25 @@ pub(super) async fn plan(arguments: &PlanArguments, clock: &Clock) -> Result<End
             )));
         }
     }
-    let state = if saved.is_some() { State::in_memory()? } else { open::state_to_plan(&configuration.state, at)? };
+    let state = if saved.is_some() { State::in_memory()? } else { open::state_to_plan(&configuration.state)? };
     if let Some(old) = &arguments.diff {
-        let pairs = pairs.into_iter();
-        return diff::diff(&diff::Edit { configuration: &configuration, old, arguments, saved, state, clock, today: today.clone() }, pairs)
-            .await;
+        let edit = diff::Edit { configuration: &configuration, old, arguments, saved, state, clock: clock.clone() };
+        return diff::diff(&edit, pairs.into_iter()).await;
     }
     let mut end = End::Done;
     for (place, (acting, registry)) in pairs.into_iter().enumerate() {
-        let now = clock.now();
+        // The registry is looked at now, whatever day is asked for.
+        let looked_at = clock.now();
+        let now = arguments.source.at.map_or(looked_at, |at| at.seen_from(looked_at));
         let fresh;
         let (inventory, clock_difference) = if let Some(saved) = &saved {
             (saved, None)
         } else {
-            let client = connect::client(registry, today)?;
+            let client = connect::client(registry, clock)?;
             let names = pipeline::names(&client, acting).await?;
             let wanted = pipeline::wanted(&configuration.policies, client.registry(), names);
-            fresh = inventory::take(&Look { client: client.clone(), state: state.clone(), now }, &wanted).await?;
-            (&fresh, client.clock_offset().filter(|_| at.is_none()))
+            fresh = inventory::take(&Look { client: client.clone(), state: state.clone(), now: looked_at }, &wanted).await?;
+            (&fresh, client.clock_offset().filter(|_| arguments.source.at.is_none()))
         };
         let decisions = pipeline::decide(inventory, &configuration.policies, acting, now);
         let circumstances = Circumstances {

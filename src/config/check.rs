@@ -11,6 +11,9 @@ use super::shape::{HABITS, Key, Kind, POLICIES, Presence, Shape, Variants, is_pl
 use super::suggest::{nearest, snake_case};
 use super::tree::{self, Node, Value};
 
+/// YAML 1.1 reads this key as "take these keys in, too"; retaind does not.
+const MERGE_KEY: &str = "<<";
+
 /// Parses a file and holds it against a shape. None when it is not even an object.
 pub(super) fn check(source: &Source, shape: &'static Shape, problems: &mut Vec<Problem>) -> Option<Object> {
     if source.text.trim().is_empty() {
@@ -160,7 +163,7 @@ impl Checker<'_> {
 
     fn object(&mut self, shape: &'static Shape, node: &Node, path: String, anchor: Place) -> Item {
         let Value::Mapping(entries) = &node.value else {
-            let message = format!("`{}` needs keys and values, found {}", shape.name, scalar::found(node));
+            let message = format!("{} needs keys and values, found {}", self.called(shape), scalar::found(node));
             // An example says more than nineteen keys.
             let example = self.root.tree().iter().find_map(|other| other.key(shape.name)).map(|key| key.example);
             let hint = match example.filter(|example| example.starts_with('{')) {
@@ -196,8 +199,17 @@ impl Checker<'_> {
                 self.report(key_node.place, &path, complaint);
             }
         }
+        if first_places.contains_key(MERGE_KEY) {
+            // What is missing was to come from there.
+            meant.extend(shape.keys.iter().map(|key| key.name));
+        }
         self.combinations(shape, &fields, &meant, &path, anchor);
         Item { place: anchor, path, content: Content::Object(Object { shape: shape.name, fields }) }
+    }
+
+    /// What messages call an object: the language of the file is nothing that is written anywhere.
+    fn called(&self, shape: &'static Shape) -> String {
+        if std::ptr::eq(shape, self.root) { "the file".to_owned() } else { format!("`{}`", shape.name) }
     }
 
     /// What to say about a key that the shape does not have, and which of its keys was probably meant.
@@ -206,7 +218,7 @@ impl Checker<'_> {
             let complaint = Complaint::new(format!("`{name}` is not supported yet in `{}`", shape.name));
             return (complaint.hint("leave it out: rules are never applied by half"), None);
         }
-        let complaint = Complaint::new(format!("`{}` has no key `{name}`", shape.name));
+        let complaint = Complaint::new(format!("{} has no key `{name}`", self.called(shape)));
         let snake = snake_case(name);
         let keys = || shape.keys.iter().map(|key| key.name);
         if let Some((_, hint)) = HABITS.iter().find(|(habit, _)| *habit == name || *habit == snake) {
@@ -228,7 +240,7 @@ impl Checker<'_> {
     fn combinations(&mut self, shape: &'static Shape, fields: &[(&str, Item)], meant: &[&str], path: &str, anchor: Place) {
         let written = |name: &str| fields.iter().any(|(field, _)| *field == name);
         let there = |name: &str| written(name) || meant.contains(&name);
-        let what = if path.is_empty() { "the file".to_owned() } else { format!("`{}`", shape.name) };
+        let what = self.called(shape);
         for key in shape.keys {
             if matches!(key.presence, Presence::Required | Presence::Inherited) && !there(key.name) {
                 let message = format!("{what} has no `{}`", key.name);

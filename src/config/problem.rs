@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-/// Width that the text is folded to, in columns: a terminal's.
-const WIDTH_COLUMNS: usize = 80;
+use crate::layout::paragraph;
+
+/// How far the further lines of a message are indented, in columns.
+const MESSAGE_INDENT: usize = 4;
 /// Most problems that are reported: whoever has more repairs one kind at a time.
 pub(super) const PROBLEMS_MAX: usize = 200;
 /// Most characters of a source line that are shown.
@@ -242,11 +244,8 @@ impl fmt::Display for Problem {
         let Self { file, place, path, message, hint, warning, line } = self;
         let (file, message) = (printable(file), printable(message));
         let level = warning.map_or_else(|| "error".to_owned(), |name| format!("warning[{name}]"));
-        if place.line == 0 {
-            writeln!(formatter, "{file}: {level}: {message}")?;
-        } else {
-            writeln!(formatter, "{file}:{}:{}: {level}: {message}", place.line, place.column)?;
-        }
+        let place_shown = if place.line == 0 { String::new() } else { format!("{}:{}:", place.line, place.column) };
+        formatter.write_str(&paragraph(&format!("{file}:{place_shown} {level}: "), MESSAGE_INDENT, &message))?;
         let margin = if place.line == 0 { 0 } else { place.line.to_string().len() };
         if let Some(line) = line {
             let (shown, caret_column) = crop(line, place.column.saturating_sub(1));
@@ -257,12 +256,10 @@ impl fmt::Display for Problem {
             writeln!(formatter, "{:margin$} | {:caret_column$}{carets}", "", "")?;
         }
         if !path.is_empty() {
-            writeln!(formatter, "{:margin$} = at {}", "", printable(path))?;
+            formatter.write_str(&paragraph(&format!("{:margin$} = at ", ""), margin + " = at ".len(), &printable(path)))?;
         }
         if let Some(hint) = hint {
-            let indent = margin + " = hint: ".len();
-            let folded = fold(&printable(hint), WIDTH_COLUMNS.saturating_sub(indent)).join(&format!("\n{:indent$}", ""));
-            writeln!(formatter, "{:margin$} = hint: {folded}", "")?;
+            formatter.write_str(&paragraph(&format!("{:margin$} = hint: ", ""), margin + " = hint: ".len(), &printable(hint)))?;
         }
         Ok(())
     }
@@ -338,19 +335,4 @@ fn printable(text: &str) -> String {
             }
         })
         .collect()
-}
-
-/// Folds at blanks.
-fn fold(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

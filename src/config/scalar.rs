@@ -62,6 +62,7 @@ pub(super) fn wrong_kind(key: &Key, node: &Node) -> Complaint {
         (Kind::Text(_), _) if scalar && key.example.starts_with('"') => complaint.hint(example),
         (Kind::Text(_) | Kind::Texts(_), _) if scalar => complaint.hint(format!("put it in quotes: \"{}\"", shown(node))),
         (Kind::Lines, _) => complaint.hint(format!("write `{}: |` and the lines below it, indented", key.name)),
+        (Kind::Objects(_), _) => complaint.hint(format!("write a list below `{}:`, each entry beginning with `- name: …`", key.name)),
         (Kind::Choice(words), _) => complaint.hint(format!("write {}", meanings(words))),
         (Kind::Age, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}d`", key.name, shown(node))),
         (Kind::Size, Value::Integer(_)) => complaint.hint(format!("write the unit, such as `{}: {}MB`", key.name, shown(node))),

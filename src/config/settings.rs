@@ -179,11 +179,13 @@ impl Default for StateSettings {
 pub struct ServerSettings {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// How many repositories of each policy on each registry have metrics of their own.
+    pub repository_metrics: usize,
 }
 
 impl Default for ServerSettings {
     /// Loopback: opening a port to others is something to be written.
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), repository_metrics: 0 }
     }
 }

@@ -25,7 +25,7 @@ use crate::telemetry::{Finished, Loaded, LoadedPolicy, Metrics, RunEnd, SeriesKe
 
 use super::run::{self, Begun, Ended};
 use super::schedule::{Job, decide, next_start};
-use super::{Connect, HEARTBEAT, Reloaded, Running};
+use super::{Connect, HEARTBEAT, Reloaded, Running, notify};
 
 /// So many intervals between runs are looked at for the longest: a month of a daily schedule, microseconds of work.
 const INTERVALS: usize = 31;
@@ -115,6 +115,7 @@ impl Live {
     /// Takes up the policies that it was made with.
     pub(super) fn start(&mut self) {
         self.take_up(None);
+        self.publish();
     }
 
     /// Starts what is due and returns how long nothing else is.
@@ -467,12 +468,7 @@ impl Live {
 
     /// What goes on, in one line.
     pub(super) fn summary(&self) -> String {
-        let held = match (self.suspended(), self.is_paused()) {
-            (Some(held), _) => format!("; {held}"),
-            (None, true) => "; deleting is paused".to_owned(),
-            (None, false) => String::new(),
-        };
-        format!("{} policies, {} running{held}", self.known.len(), self.running.len())
+        notify::line(&self.status.borrow())
     }
 }
 

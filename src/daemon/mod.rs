@@ -77,7 +77,7 @@ pub struct Orders {
 pub async fn run(daemon: Daemon, orders: Orders) {
     let Daemon { config, configuration, state, clock, connect, listener, seed } = daemon;
     let Orders { stop, reload } = orders;
-    let metrics = Arc::new(Metrics::new(&Build::THIS));
+    let metrics = Arc::new(Metrics::new(&Build::THIS, configuration.server.repository_metrics));
     let (status, shown) = watch::channel(Status::starting(Build::THIS, clock.now()));
     let heartbeat = Heartbeat::new();
     let serving = CancellationToken::new();
@@ -106,8 +106,8 @@ pub async fn run(daemon: Daemon, orders: Orders) {
     info!("ready: {}", live.summary());
     while !stop.is_cancelled() {
         heartbeat.beat();
-        notify::alive(&live.summary());
         let sleep = live.start_what_is_due();
+        notify::alive(&live.summary());
         tokio::select! {
             biased;
             () = stop.cancelled() => {}

@@ -72,14 +72,18 @@ async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
     };
     let (policies, agreed) = (&configuration.policies, None);
     let run = Run { policies, acting, client, state, clock, brakes: brakes.clone(), until, circumstances, agreed };
-    let mut held_back = None;
+    let (mut held_back, mut drained) = (None, None);
     let mut stopped = None;
     let mut tell = |told: &Told<'_>| match told {
         Told::Planned(decided) => {
             tally.plan(decided);
-            held_back = decided.refusals.first().map(ToString::to_string);
-            for refusal in decided.refusals.iter().filter(|_| acting.is_enforced()) {
+            held_back = decided.refusals.iter().find(|refusal| !refusal.is_draining()).map(ToString::to_string);
+            drained = decided.refusals.iter().find(|refusal| refusal.is_draining() && acting.is_enforced()).map(ToString::to_string);
+            for refusal in decided.refusals.iter().filter(|refusal| acting.is_enforced() && !refusal.is_draining()) {
                 warn!(policy = %key.policy, registry = %key.registry, plan = %decided.plan.hash(), "guard: {refusal}");
+            }
+            if let Some(drained) = &drained {
+                info!(policy = %key.policy, registry = %key.registry, plan = %decided.plan.hash(), "guard: {drained}");
             }
             info!(policy = %key.policy, registry = %key.registry, plan = %decided.plan.hash(), scanned = tally.scanned, going = tally.going, "planned");
         }
@@ -105,7 +109,10 @@ async fn carry_out(begun: Begun) -> (RunEnd, Option<String>, Tally) {
             (RunEnd::Failed(reason), Some(error.to_string()))
         }
         Some(Ok(ended)) if ended.refused && acting.is_enforced() => (RunEnd::Refused, held_back),
-        Some(Ok(ended)) => end_of(&ended, stopped),
+        Some(Ok(ended)) => match end_of(&ended, stopped) {
+            (RunEnd::Succeeded, None) => (RunEnd::Succeeded, drained),
+            failed => failed,
+        },
     };
     info!(policy = %key.policy, registry = %key.registry, deleted = tally.deleted, untagged = tally.untagged, skipped = tally.skipped, "run ended");
     (end, explanation, tally)

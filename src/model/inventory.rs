@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Depth, Digest, Facts, Locks, MediaType, Observations, Platform, RegistryName, RepositoryName, TagName, Texts};
+use super::{Depth, Digest, Facts, Locks, MediaType, Observations, Platform, RegistryName, RepositoryName, TagName, Texts, Time};
 
 /// One look at a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Manifest {
     /// What kind of document it is.
     pub media_type: MediaType,
     /// `lastUpdateTime`: when it was pushed, by the registry's clock. None: missing or unreadable, and then it is kept.
-    pub updated_at: Option<Timestamp>,
+    pub updated_at: Option<Time>,
     /// Its own lock.
     pub locks: Locks,
     /// `imageSize`: config and layers, shared layers counted each time; of an index the sum of its children. Zero: not told.
@@ -79,7 +79,7 @@ pub struct Manifest {
     /// What its document refers to.
     pub references: References,
     /// The first complete listing that saw it without any tag, if it has none now. None: never seen before.
-    pub untagged_since: Option<Timestamp>,
+    pub untagged_since: Option<Time>,
     /// The root whose deletion by this tool was to take this manifest along and did not get to it. Rare, so behind a pointer.
     pub left_behind_by: Option<Box<Digest>>,
     /// What its document and its config say of it; None: nobody asked, or it is a ghost.
@@ -114,7 +114,7 @@ pub struct Tag {
     /// The manifest it points at.
     pub digest: Digest,
     /// `lastUpdateTime`: when it was last pushed or moved, by the registry's clock. None: unknown, and then it is kept.
-    pub updated_at: Option<Timestamp>,
+    pub updated_at: Option<Time>,
     /// Its own lock.
     pub locks: Locks,
 }

@@ -9,6 +9,7 @@ mod media_type;
 mod name;
 mod observations;
 mod platform;
+mod time;
 
 pub use digest::{Digest, DigestWriter, InvalidDigest};
 pub use facts::{ConfigBlob, Depth, Facts, Pairs, Texts};
@@ -18,3 +19,4 @@ pub use media_type::MediaType;
 pub use name::{InvalidName, RegistryName, RepositoryName, TagName};
 pub use observations::{CLOCK_DIFFERENCE_MAX, Condemned, Mark, Observations, OwnLock};
 pub use platform::{InvalidPlatform, Platform};
+pub use time::Time;

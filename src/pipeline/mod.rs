@@ -67,7 +67,7 @@ pub enum Told<'a> {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// Whether the guard held anything back.
+    /// Whether the guard held anything back. What draining leaves to later runs is not held back: the policy asks for it.
     pub refused: bool,
     /// Repositories in which nothing could be decided.
     pub incomplete: usize,
@@ -150,8 +150,16 @@ async fn run_once(run: &Run<'_>, tell: &mut (dyn FnMut(&Told<'_>) + Send)) -> Re
     tell(&Told::Planned(&decision.decided(acting, &refusals)));
 
     let record = begin(run, changes, decision.incomplete() == 0, &decision.plan, now)?;
+    // Whoever accepts the plan of a run approves what made it, as with `retaind approve`; what the guard holds back all the same was not
+    // lifted by that. A plan that was handed over says nothing about the policies of later runs.
+    let hash = decision.plan.hash();
+    let is_accepted = run.circumstances.accepted.as_deref().is_some_and(|text| hash.is(text));
+    if is_accepted && agreed.is_none() && refusals.is_empty() {
+        state.approve(&hash.to_string(), now)?;
+    }
     note_marks(run, &decision, now)?;
-    let mut ended = Ended { refused: !refusals.is_empty(), incomplete: decision.incomplete(), applied: None };
+    let refused = refusals.iter().any(|refusal| !refusal.is_draining());
+    let mut ended = Ended { refused, incomplete: decision.incomplete(), applied: None };
     if let Some(approved) = approved.filter(|_| acting.is_enforced()) {
         let (client, state, clock) = (client.clone(), state.clone(), clock.clone());
         let application = Application { client, state, clock, brakes: brakes.clone(), until: *until, run: record };
@@ -343,7 +351,11 @@ fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_
     let evaluations = decision.repositories.iter().filter_map(|repository| repository.evaluation.as_ref());
     let kept = evaluations.map(|evaluation| evaluation.manifests.len() - evaluation.manifests.going().count()).sum();
     let mut counts = RunCounts { kept: number(kept), planned: number(planned), ..RunCounts::default() };
-    let refused = || refusals.first().map(|refusal| RunOutcome::Refused(refusal.to_string()));
+    // What is held back is told before what is only left to later runs.
+    let left = || {
+        let held_back = refusals.iter().find(|refusal| !refusal.is_draining()).map(|refusal| RunOutcome::Refused(refusal.to_string()));
+        held_back.or_else(|| refusals.first().map(|draining| RunOutcome::Drained(draining.to_string())))
+    };
     let Some(applied) = applied else {
         let nothing_to_do = if 0 < decision.incomplete() {
             RunOutcome::Partial
@@ -352,7 +364,7 @@ fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_
         } else {
             RunOutcome::Planned
         };
-        return (refused().filter(|_| acting.is_enforced()).unwrap_or(nothing_to_do), counts);
+        return (left().filter(|_| acting.is_enforced()).unwrap_or(nothing_to_do), counts);
     };
     let done = applied.counts();
     counts = RunCounts {
@@ -371,7 +383,7 @@ fn summary(acting: &Policy, refusals: &[guard::Refusal], decision: &Decisions<'_
             RunOutcome::Failed(stopped.to_string())
         }
         None if 0 < done.skipped + done.failed || 0 < decision.incomplete() => RunOutcome::Partial,
-        None => refused().unwrap_or(RunOutcome::Applied),
+        None => left().unwrap_or(RunOutcome::Applied),
     };
     (outcome, counts)
 }

@@ -20,7 +20,7 @@ pub struct Selector {
 pub enum About {
     /// Ordinary tags; companion tags (`sha256-<hex>.sig` …) live and die with their subject and are never chosen.
     Tags(TagPattern),
-    /// Manifests without any tag that are neither child, referrer nor companion of anything in the repository.
+    /// Manifests without any tag that nothing in the repository lists, and that name no subject, present or absent.
     Untagged,
     /// Referrers and companions whose subject is not in the repository, as long as nothing else holds or names them.
     Orphaned,

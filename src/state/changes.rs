@@ -85,7 +85,11 @@ impl State {
         Ok(taken)
     }
 
-    fn approve(&self, plan_hash: &str, at: Timestamp) -> Result<Vec<(String, RegistryName)>, StateError> {
+    /// Takes up one approval: see [`Self::take_approvals`]. Returns the policies, with their registries, of which a run made this plan.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn approve(&self, plan_hash: &str, at: Timestamp) -> Result<Vec<(String, RegistryName)>, StateError> {
         self.write("noting an approval", |transaction| {
             transaction
                 .prepare("INSERT OR REPLACE INTO approval (plan_hash, at) VALUES (?1, ?2)")?

@@ -54,6 +54,8 @@ pub enum RunOutcome {
     Planned,
     /// Everything that was planned was done or found done.
     Applied,
+    /// What the limits allow was applied, oldest first, as the policy asks; the rest is for later runs: how much, as a sentence.
+    Drained(String),
     /// Applied, but some steps were skipped or failed.
     Partial,
     /// The guard refused it: why, as a sentence.
@@ -168,7 +170,7 @@ impl State {
             )?;
             let last = statement.query_row([policy, registry.as_str()], read_run).optional()?;
             let mut statement = transaction.prepare(
-                "SELECT finished_at FROM run WHERE policy = ?1 AND registry = ?2 AND outcome IN ('planned', 'applied')
+                "SELECT finished_at FROM run WHERE policy = ?1 AND registry = ?2 AND outcome IN ('planned', 'applied', 'drained')
                  ORDER BY id DESC LIMIT 1",
             )?;
             let success = statement.query_row([policy, registry.as_str()], |row| time_at(row, 0)).optional()?;
@@ -242,6 +244,7 @@ impl RunOutcome {
             Self::Planned => ("planned", None),
             Self::Applied => ("applied", None),
             Self::Partial => ("partial", None),
+            Self::Drained(what) => ("drained", Some(what)),
             Self::Refused(why) => ("refused", Some(why)),
             Self::Interrupted(why) => ("interrupted", Some(why)),
             Self::WindowClosed => ("window_closed", None),
@@ -278,6 +281,7 @@ fn read_run(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
                 "planned" => RunOutcome::Planned,
                 "applied" => RunOutcome::Applied,
                 "partial" => RunOutcome::Partial,
+                "drained" => RunOutcome::Drained(detail),
                 "refused" => RunOutcome::Refused(detail),
                 "interrupted" => RunOutcome::Interrupted(detail),
                 "window_closed" => RunOutcome::WindowClosed,

@@ -1,5 +1,6 @@
 //! How the program tells what it does while it does it: log lines on standard error, and metrics. Decides nothing.
 
+mod journal;
 mod metrics;
 
 use std::io::IsTerminal as _;
@@ -27,7 +28,7 @@ pub enum Verbosity {
     Outcomes,
 }
 
-/// Starts logging: text on a terminal, JSON otherwise. A second call changes nothing.
+/// Starts logging: text on a terminal and in systemd's journal, JSON otherwise. A second call changes nothing.
 pub fn start_logging(verbosity: Verbosity) {
     let level = match verbosity {
         Verbosity::Problems => "warn",
@@ -37,5 +38,11 @@ pub fn start_logging(verbosity: Verbosity) {
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| default());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // Fails only where a subscriber is installed already, and then that one serves.
-    let _ = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    let _ = if std::io::stderr().is_terminal() {
+        builder.try_init()
+    } else if journal::listens() {
+        builder.event_format(journal::Lines::new()).try_init()
+    } else {
+        builder.json().flatten_event(true).try_init()
+    };
 }

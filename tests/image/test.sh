@@ -4,12 +4,14 @@
 #
 #   just image-test
 #
-# Needs root, Debian 12, podman with buildah and runc, and mmdebstrap; takes minutes. Where the public base images can be pulled, name
-# them: RUST_IMAGE=… BASE_IMAGE=… just image-test; IMAGE=… tests one that is built already. Otherwise stand-ins are made of Debian's packages and this machine's Rust.
-# KEEP_IMAGES=1 leaves the images for the next time.
+# Needs root on Debian 12; installs podman, buildah, runc and mmdebstrap where they are missing, and takes five to ten minutes, most of
+# them compiling. Where the public base images can be pulled, name them: RUST_IMAGE=… BASE_IMAGE=… just image-test; IMAGE=… tests one that
+# is built already. Otherwise stand-ins are made of Debian's packages and this machine's Rust. Images are kept apart from those of this
+# machine, in cargo's target directory, and are removed at the end; KEEP_IMAGES=1 leaves them for the next time.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here project=$here/../..
+readonly target=${CARGO_TARGET_DIR:-$project/target}
 exec </dev/null
 
 # Compressed it is smaller still; this is what a node keeps.
@@ -20,7 +22,8 @@ readonly NAME=${IMAGE:-localhost/retaind-image-test}
 readonly STOP_MAX_MS=2000
 
 work=$(mktemp -d)
-readonly work
+store=$(realpath --canonicalize-missing "$target/image-test")
+readonly work store
 container='' emulator='' resolver=''
 registry_port='' listen=''
 # crun is not usable on every machine, and some forbid larger limits than these.
@@ -34,18 +37,39 @@ export CONTAINERS_CONF=$work/containers.conf
 
 main() {
     trap clean_up EXIT
-    local tool
-    for tool in podman buildah runc mmdebstrap python3; do
-        command -v "$tool" >/dev/null || fail "there is no $tool: apt-get install podman buildah runc mmdebstrap python3"
-    done
+    install podman buildah runc mmdebstrap python3
+    if [[ -z ${IMAGE:-} ]]; then keep_images_apart; fi
     if [[ -z ${IMAGE:-} ]]; then build; fi
     has_the_right_size_and_labels
     runs_without_any_right
     printf 'ok image\n'
 }
 
+install() {
+    local tool missing=()
+    for tool; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    printf 'installing %s\n' "${missing[*]}"
+    DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2
+    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "${missing[@]}"
+}
+
+# A store of images of its own.
+keep_images_apart() {
+    export CONTAINERS_STORAGE_CONF=$work/storage.conf
+    mkdir -p "$store"
+    local driver
+    for driver in overlay vfs; do
+        printf '[storage]\ndriver = "%s"\ngraphroot = "%s"\nrunroot = "%s"\n' "$driver" "$store/$driver" "$work/run" >"$CONTAINERS_STORAGE_CONF"
+        # In a container there may be no overlay above an overlay.
+        if podman info >"$work/said" 2>&1; then return; fi
+    done
+    fail "podman does not work here: $(cat "$work/said")"
+}
+
 build() {
-    local rust=${RUST_IMAGE:-} base=${BASE_IMAGE:-}
+    local rust=${RUST_IMAGE:-} base=${BASE_IMAGE:-} pull=never
+    if [[ -n $rust$base ]]; then pull=missing; fi
     if [[ -z $rust ]]; then
         rust=localhost/stand-in/rust:latest
         stand_in_rust "$rust"
@@ -54,7 +78,7 @@ build() {
         base=localhost/stand-in/static:latest
         stand_in_base "$base"
     fi
-    podman build --pull=never --network=host --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg RUST_IMAGE="$rust" \
+    podman build --pull="$pull" --network=host --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg RUST_IMAGE="$rust" \
         --build-arg BASE_IMAGE="$base" --build-arg VERSION="$(version)" --build-arg REVISION=image-test --tag "$NAME" "$project"
 }
 
@@ -205,8 +229,12 @@ clean_up() {
         kill "$process" 2>/dev/null || true
         wait "$process" 2>/dev/null || true
     done
-    [[ -n ${KEEP_IMAGES:-}${IMAGE:-} ]] || podman rmi --force "$NAME" >/dev/null 2>&1 || true
-    rm -rf "$work"
+    if [[ -z ${KEEP_IMAGES:-}${IMAGE:-} ]]; then
+        # A build that was broken off leaves its layers mounted.
+        awk -v store="$store/" 'index($2, store) == 1 { print $2 }' /proc/self/mounts | tac | xargs --no-run-if-empty umount --lazy || true
+        rm -rf --one-file-system "$store"
+    fi
+    rm -rf --one-file-system "$work"
 }
 
 main

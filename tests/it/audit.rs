@@ -22,7 +22,7 @@ const COMPANION: Digest = Digest::from_bytes([5; 32]);
 /// An image, an index with a child, a referrer of the index, and a companion of the image; all old; every tag may go.
 fn world() -> World {
     let now = jiff::Timestamp::from_second(1_790_000_000).expect("a time");
-    let updated_at = Some(now - SignedDuration::from_hours(1_000));
+    let updated_at = Some((now - SignedDuration::from_hours(1_000)).into());
     let manifest = |digest, media_type, references| Manifest {
         digest,
         media_type,
@@ -173,12 +173,12 @@ fn a_tag_removed_from_a_locked_manifest_is_found() {
 fn what_is_young_or_of_unknown_age_is_found() {
     let steps = world().plan();
     let mut young: [World; 5] = [world(), world(), world(), world(), world()];
-    let just_now = Some(young[0].now - SignedDuration::from_hours(23));
+    let just_now = Some((young[0].now - SignedDuration::from_hours(23)).into());
     young[0].manifest_mut(CHILD).updated_at = just_now;
     young[1].manifest_mut(CHILD).updated_at = None;
     young[2].tag_mut("old-image").updated_at = just_now;
     young[3].tag_mut("old-image").updated_at = None;
-    young[4].manifest_mut(CHILD).updated_at = Some(young[4].now + SignedDuration::from_secs(1));
+    young[4].manifest_mut(CHILD).updated_at = Some((young[4].now + SignedDuration::from_secs(1)).into());
     for world in young {
         assert_eq!(broken(&world, &steps).first(), Some(&"S6"), "{world}");
     }
@@ -188,7 +188,7 @@ fn what_is_young_or_of_unknown_age_is_found() {
 #[test]
 fn an_old_tag_on_a_young_manifest_is_found() {
     let mut world = world();
-    world.manifest_mut(IMAGE).updated_at = Some(world.now - SignedDuration::from_hours(1));
+    world.manifest_mut(IMAGE).updated_at = Some((world.now - SignedDuration::from_hours(1)).into());
     let steps = untag(&world, "old-image");
     assert_eq!(broken(&world, &steps), ["S6", "S17"]);
 }
@@ -313,6 +313,28 @@ fn what_a_filter_does_not_choose_for_certain_is_found() {
         delete.selector.filters.push(filter);
         assert_eq!(broken(&world, &steps), ["S17"], "{world}");
     }
+}
+
+/// A rule on all images counts untagged ones, too, and an older image with a tag goes behind them: no alarm. What names a subject is no
+/// image and takes no place, so that the same steps are too many beside it.
+#[test]
+fn an_untagged_image_is_counted_by_a_rule_on_all_images_and_a_signature_is_not() {
+    const BARE: Digest = Digest::from_bytes([6; 32]);
+    let count = Count { images: Images::MIN, per: Grouping::All, order_by: OrderBy::Time };
+    let images = Pattern::parse("application/vnd.oci.image.manifest.*").expect("a glob");
+    let selector = Selector { about: About::Images, filters: vec![Filter::MediaType(vec![images])] };
+    let mut world = world_with(Action::Keep(Keep { selector, when: vec![KeepWhen::Last(count)], all_tags: false }));
+    let newer = world.manifest_mut(IMAGE).clone();
+    let updated_at = Some((world.now - SignedDuration::from_hours(100)).into());
+    world.manifests.push(Manifest { digest: BARE, updated_at, ..newer });
+    let steps = world.plan();
+    assert_eq!(steps.deletes.len(), 5, "all but the newest image: {world}");
+    world.expect(&steps, &[]);
+    world.manifest_mut(BARE).references = References::new(Vec::new(), Some(Digest::from_bytes([7; 32])));
+    let kept = world.plan();
+    assert!(kept.deletes().all(|step| step.digest != IMAGE), "{world}");
+    world.expect(&kept, &[]);
+    world.expect(&steps, &[&format!("S17: the keep rule added counts {IMAGE} among the newest")]);
 }
 
 /// A companion of something that is not there: no rule on tags chooses it, and one on untagged manifests does not either.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use retaind::emulator::{Credential, Emulator, Failure, Fault, Options, Permissions, Tls};
 use retaind::state::JournalFilter;
 use serde_json::Value;
@@ -230,7 +230,7 @@ async fn mistakes_of_the_caller_are_told_apart_from_the_worlds() {
     let said = site.run(&["plan", "--policy", "c1"]).await;
     assert_eq!(said.complaint(2), "no policy is named \"c1\"; there are: ci");
     let said = site.run(&["plan", "--config", "nowhere.yaml"]).await;
-    assert!(said.code == Some(2) && said.error.starts_with("retaind: nowhere.yaml: error: cannot read the file"), "{said:?}");
+    assert!(said.code == Some(2) && said.error.starts_with("nowhere.yaml: error: cannot read the file"), "{said:?}");
     let said = site.run(&["plan", "--inventory", "nowhere.json"]).await;
     assert!(said.complaint(2).starts_with("cannot read nowhere.json: "), "{said:?}");
     let said = site.run(&["apply", "retaind.yaml"]).await;
@@ -256,23 +256,31 @@ async fn what_time_and_an_edit_change_is_shown_before_it_happens() {
     let site = Site::new(&policy("dry-run", "")).await;
     site.folder.write("old.yaml", &policy("dry-run", "").replace("14d", "85d"));
     let shown = site.run(&["plan", "--diff", "old.yaml"]).await.done();
-    assert!(
-        shown.contains("now goes   pr-9 (") && shown.ends_with("2 images and tags go now, 0 images and tags go no longer\n"),
-        "{shown}"
-    );
+    let sums = "\n0 images and tags go now, 0 images and tags go no longer\n\
+                in dry-run, 2 images and tags would go now, 0 images and tags no longer would\n";
+    assert!(shown.contains("would go    pr-9 (") && shown.ends_with(sums), "{shown}");
     let shown = site.run(&["plan", "--diff", "old.yaml", "--at", "+30d"]).await.done();
+    assert!(shown.contains(", 30d after the listing: nothing but the time is\n  assumed to change\n"), "{shown}");
     assert!(shown.ends_with("0 images and tags go now, 0 images and tags go no longer\n"), "{shown}");
     let shown = site.run(&["plan", "--diff", "old.yaml", "--output", "json"]).await.done();
     let document: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
-    assert_eq!(document["repositories"][0]["now_goes"][1]["after"], serde_json::json!(["policy ci: rule pull-requests deletes it"]));
+    assert_eq!(
+        document["repositories"][0]["would_go"][1]["after"],
+        serde_json::json!(["policy ci (dry-run): rule pull-requests deletes it"])
+    );
 
     // Kept by its age alone, and by nothing: both are said with their time.
     site.folder.write("policies.yaml", &policy("dry-run", "").replace("14d", "100d"));
     let shown = site.run(&["explain", "app:pr-8"]).await.done();
     let from = shown.lines().find_map(|line| line.strip_prefix("would go from ")?.split(' ').next()).expect("a time").to_owned();
-    assert!(site.run(&["explain", "app:pr-8", "--at", &from]).await.done().contains("\ngoes under policy ci\n"));
-    assert!(site.run(&["explain", "app:pr-8", "--at", "+1d"]).await.done().contains("\nstays under policy ci\n"));
+    assert!(site.run(&["explain", "app:pr-8", "--at", &from]).await.done().contains("\ngoes under policy ci (dry-run)\n"));
+    assert!(site.run(&["explain", "app:pr-8", "--at", "+1d"]).await.done().contains("\nstays under policy ci (dry-run)\n"));
     assert!(site.run(&["explain", "app:1.0"]).await.done().ends_with("time alone does not let it go, as far as this listing tells\n"));
+    // The listing is of now, whatever time is asked for.
+    let plan = |said: &str| serde_json::from_str::<Value>(said).expect("JSON");
+    let ahead = plan(&site.run(&["plan", "--at", "+30d", "--output", "json"]).await.done());
+    let time = |key: &str| ahead[key].as_str().and_then(|time| time.parse::<Timestamp>().ok()).expect("a time");
+    assert_eq!(time("now").duration_since(time("taken_at")), SignedDuration::from_hours(30 * 24), "{ahead}");
     let said = site.run(&["plan", "--at", "30d"]).await;
     assert!(said.code == Some(2) && said.error.contains("such as +30d"), "{said:?}");
 }

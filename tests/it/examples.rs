@@ -77,20 +77,7 @@ fn the_manual_and_the_completions_are_fresh() {
 /// between the places where something is filled in.
 #[test]
 fn the_troubleshooting_table_quotes_the_program() {
-    let mut sources = String::new();
-    let mut folders = vec![project("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                sources += &fs::read_to_string(&path).expect("a source");
-            }
-        }
-    }
-    // Texts go on in the next line after a backslash.
-    let sources: String = sources.replace("\\\"", "\"").split("\\\n").map(str::trim_start).collect();
+    let sources = sources();
     let page = fs::read_to_string(project("docs/operations.md")).expect("the page");
     let (_, table) = page.split_once("## Troubleshooting").expect("the section");
     let mut quoted = 0;
@@ -105,6 +92,42 @@ fn the_troubleshooting_table_quotes_the_program() {
         }
     }
     assert!(25 < quoted, "{quoted} pieces: the table is not as this test reads it");
+}
+
+/// The messages that the page shows by themselves, too: each piece between numbers, names and paths.
+#[test]
+fn what_operations_shows_as_said_is_what_the_program_says() {
+    let sources = sources();
+    let page = fs::read_to_string(project("docs/operations.md")).expect("the page");
+    let is_filled_in = |word: &&str| word.contains('/') || word.contains(|character: char| character.is_ascii_digit());
+    let mut quoted = 0;
+    let blocks = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    for line in blocks.flat_map(str::lines).map(|line| line.trim().trim_start_matches("guard: ")) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        for piece in words.split(is_filled_in).map(|words| words.join(" ")).filter(|piece| 8 < piece.len()) {
+            assert!(sources.contains(&piece), "nothing says {piece:?}, of the line {line}");
+            quoted += 1;
+        }
+    }
+    assert!(3 < quoted, "{quoted} pieces: the page is not as this test reads it");
+}
+
+/// All that the program's own source says, its texts in one piece.
+fn sources() -> String {
+    let mut sources = String::new();
+    let mut folders = vec![project("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &fs::read_to_string(&path).expect("a source");
+            }
+        }
+    }
+    // Texts go on in the next line after a backslash.
+    sources.replace("\\\"", "\"").split("\\\n").map(str::trim_start).collect()
 }
 
 #[test]
@@ -145,8 +168,9 @@ fn what_is_missing_or_empty_is_never_no_policies() {
     let folder = folder("missing");
     let settings = folder.join("retaind.yaml");
     let problems = |expected: &str| {
-        let problems = Configuration::load(&settings).expect_err("a problem").to_string();
-        assert!(problems.contains(expected), "{problems}");
+        let problems = Configuration::load(&settings).expect_err("a problem");
+        let says = |text: &str| text.contains(expected);
+        assert!(problems.iter().any(|problem| says(&problem.message) || problem.hint.as_deref().is_some_and(says)), "{problems}");
     };
     problems("a missing file is never read as");
     write(&settings, "");

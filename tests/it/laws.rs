@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use jiff::SignedDuration;
-use retaind::model::{Condemned, Digest, Locks, Manifest, MediaType, References, Tag, TagName};
-use retaind::pipeline::evaluate::{Evaluation, evaluate};
+use jiff::{SignedDuration, Timestamp};
+use retaind::model::{Condemned, Digest, Locks, Manifest, MediaType, Observations, References, Tag, TagName, Time};
+use retaind::pipeline::evaluate::{Evaluation, Verdicts, evaluate};
 use retaind::pipeline::plan::{Steps, audit, steps};
-use retaind::policy::{Action, Images, KeepWhen, Rule};
+use retaind::pipeline::report::Context;
+use retaind::policy::{Action, Images, KeepWhen, Policy, Rule};
 
 use crate::worlds::{Language, World, any_keep, for_many_worlds_in, short, short_tag};
 
@@ -21,6 +22,21 @@ fn evaluated(world: &World) -> Evaluation {
 
 fn planned(world: &World) -> Steps {
     steps(&world.contents(), &evaluated(world), world.acting())
+}
+
+/// Holds a law against many worlds of the whole language; to half of them rules with waiting times are added, with marks of earlier runs,
+/// and to half of them lock rules that let go, with locks that were closed before.
+fn in_all_worlds(law: impl Fn(&World, Rng) -> Result<(), String> + Sync) {
+    for_many_worlds_in(Language::Whole, |world, mut rng| {
+        let mut world = world.clone();
+        if rng.bool() {
+            world.wait_for_some(&mut rng);
+        }
+        if rng.bool() {
+            world.close_some(&mut rng);
+        }
+        law(&world, rng).map_err(|why| format!("with what is added:\n{world}{why}"))
+    });
 }
 
 /// What a plan removes.
@@ -49,7 +65,7 @@ fn added(before: &Losses, after: &Losses) -> Vec<String> {
 
 #[test]
 fn everything_has_one_verdict_with_reasons_and_the_steps_say_the_same() {
-    for_many_worlds_in(Language::Whole, |world, _| {
+    in_all_worlds(|world, _| {
         let (contents, evaluation) = (world.contents(), evaluated(world));
         let Evaluation { manifests, tags, .. } = &evaluation;
         say(manifests.len() == contents.manifests().len() && tags.len() == contents.tags().len(), || "not one verdict each".to_owned())?;
@@ -72,22 +88,44 @@ fn everything_has_one_verdict_with_reasons_and_the_steps_say_the_same() {
 
 #[test]
 fn order_has_no_influence() {
-    for_many_worlds_in(Language::Whole, |world, mut rng| {
+    in_all_worlds(|world, mut rng| {
         let mut other = world.clone();
         let acting = world.acting().name.clone();
         rng.shuffle(&mut other.manifests);
         rng.shuffle(&mut other.tags);
         rng.shuffle(&mut other.policies);
+        rng.shuffle(&mut other.own_locks);
         other.policies.iter_mut().for_each(|policy| rng.shuffle(&mut policy.rules));
         other.acting = other.policies.iter().position(|policy| policy.name == acting).expect("it was only moved");
         let (one, two) = (losses(world), losses(&other));
-        say(one == two, || format!("{one:?}\n{two:?}\n{other}"))
+        say(one == two, || format!("{one:?}\n{two:?}\n{other}"))?;
+        let (one, two) = (said(world), said(&other));
+        say(one == two, || format!("{one:#?}\n{two:#?}\n{other}"))
     });
+}
+
+/// Everything that is said of a world: each verdict with its reasons, and each lock that changes.
+fn said(world: &World) -> BTreeSet<String> {
+    let (contents, evaluation) = (world.contents(), evaluated(world));
+    let policies: Vec<&Policy> = world.policies.iter().collect();
+    let observations = Observations::default();
+    let context = Context { contents: &contents, policies: &policies, acting: world.acting, observations: &observations, now: world.now };
+    let sentences = |verdicts: &Verdicts, place: u32| {
+        let sentences: BTreeSet<String> = verdicts.reasons(place).iter().map(|reason| context.sentence(*reason)).collect();
+        format!("goes: {}, {sentences:?}", verdicts.goes(place))
+    };
+    let manifests = (0_u32..).zip(contents.manifests());
+    let manifests = manifests.map(|(place, manifest)| format!("{} {}", short(manifest.digest), sentences(&evaluation.manifests, place)));
+    let tags = (0_u32..).zip(contents.tags());
+    let tags = tags.map(|(place, tag)| format!("{} {}", short_tag(&tag.name), sentences(&evaluation.tags, place)));
+    let steps = planned(world);
+    let locks = steps.locks().map(|step| format!("{} {:?} {:?}", short(step.digest), step.tag, step.change));
+    manifests.chain(tags).chain(locks).collect()
 }
 
 #[test]
 fn a_lock_never_adds_a_loss() {
-    for_many_worlds_in(Language::Whole, |world, mut rng| {
+    in_all_worlds(|world, mut rng| {
         let mut locked = world.clone();
         let lock = Locks { can_delete: rng.bool(), can_write: false, ..Locks::OPEN };
         match rng.usize(0..10) {
@@ -109,7 +147,7 @@ fn a_lock_never_adds_a_loss() {
 
 #[test]
 fn a_keep_rule_never_adds_a_delete() {
-    for_many_worlds_in(Language::Whole, |world, mut rng| {
+    in_all_worlds(|world, mut rng| {
         let mut kept = world.clone();
         let keep = any_keep(&mut rng);
         let place = rng.usize(0..kept.policies.len());
@@ -123,7 +161,7 @@ fn a_keep_rule_never_adds_a_delete() {
 /// Who counts more days keeps more of them.
 #[test]
 fn a_larger_number_never_adds_a_delete() {
-    for_many_worlds_in(Language::Whole, |world, _| {
+    in_all_worlds(|world, _| {
         let mut more = world.clone();
         let larger = |images: &mut Images| *images = images.saturating_add(1);
         for rule in more.policies.iter_mut().flat_map(|policy| &mut policy.rules) {
@@ -145,7 +183,7 @@ fn a_larger_number_never_adds_a_delete() {
 /// What the registry does not tell keeps, and costs nothing else its place.
 #[test]
 fn what_is_not_told_never_adds_a_delete() {
-    for_many_worlds_in(Language::Whole, |world, mut rng| {
+    in_all_worlds(|world, mut rng| {
         let mut untold = world.clone();
         for manifest in &mut untold.manifests {
             match rng.u8(0..4) {
@@ -163,10 +201,10 @@ fn what_is_not_told_never_adds_a_delete() {
 /// The new index is locked, and the oldest: it takes no slot from others.
 #[test]
 fn a_kept_index_over_some_never_adds_a_loss() {
-    for_many_worlds_in(Language::Whole, |world, mut rng| {
+    in_all_worlds(|world, mut rng| {
         let mut with_index = world.clone();
         let children: Vec<Digest> = world.manifests.iter().map(|manifest| manifest.digest).filter(|_| rng.bool()).collect();
-        let updated_at = Some(world.now - SignedDuration::from_hours(100_000));
+        let updated_at = Some((world.now - SignedDuration::from_hours(100_000)).into());
         with_index.manifests.push(Manifest {
             digest: NEW,
             media_type: MediaType::OciIndex,
@@ -191,13 +229,7 @@ fn a_kept_index_over_some_never_adds_a_loss() {
 fn a_waiting_time_never_adds_a_loss() {
     for_many_worlds_in(Language::Whole, |world, mut rng| {
         let mut waiting = world.clone();
-        waiting.mark(&mut rng);
-        let acting = waiting.acting;
-        for rule in &mut waiting.policies[acting].rules {
-            if let Action::Delete(delete) = &mut rule.action {
-                delete.condemned_for = rng.bool().then(|| "72h".parse().expect("an age"));
-            }
-        }
+        waiting.wait_for_some(&mut rng);
         let added = added(&losses(world), &losses(&waiting));
         say(added.is_empty(), || format!("adds {added:?}:\n{waiting}"))?;
         let steps = planned(&waiting);
@@ -238,9 +270,9 @@ fn with_a_waiting_time_nothing_goes_at_first_sight_and_what_waited_goes() {
 
 #[test]
 fn what_is_young_stays() {
-    for_many_worlds_in(Language::Whole, |world, mut rng| {
+    in_all_worlds(|world, mut rng| {
         let mut younger = world.clone();
-        let just_now = Some(world.now - world.acting().limits.min_age + SignedDuration::from_secs(1));
+        let just_now = Some((world.now - world.acting().limits.min_age + SignedDuration::from_secs(1)).into());
         if rng.bool() && !younger.tags.is_empty() {
             let place = rng.usize(0..younger.tags.len());
             younger.tags[place].updated_at = just_now;
@@ -262,7 +294,7 @@ fn what_is_young_stays() {
 /// Where nothing is counted, nobody's youth is another's age.
 #[test]
 fn without_counts_being_younger_never_adds_a_loss() {
-    for_many_worlds_in(Language::Whole, |world, mut rng| {
+    in_all_worlds(|world, mut rng| {
         let mut before = world.clone();
         for policy in &mut before.policies {
             policy.limits.keep_at_least = 0;
@@ -273,13 +305,14 @@ fn without_counts_being_younger_never_adds_a_loss() {
             });
         }
         let mut after = before.clone();
-        let rejuvenated = |time: Option<jiff::Timestamp>, rng: &mut Rng| {
-            time.map(|time| {
-                if time < world.now {
+        let rejuvenated = |time: Option<Time>, rng: &mut Rng| {
+            time.map(Timestamp::from).map(|time| {
+                let younger = if time < world.now {
                     time + SignedDuration::from_secs(rng.i64(0..=world.now.duration_since(time).as_secs()))
                 } else {
                     time
-                }
+                };
+                younger.into()
             })
         };
         for manifest in &mut after.manifests {
@@ -292,6 +325,11 @@ fn without_counts_being_younger_never_adds_a_loss() {
                 tag.updated_at = rejuvenated(tag.updated_at, &mut rng);
             }
         }
+        for manifest in &mut after.manifests {
+            if rng.bool() {
+                manifest.untagged_since = rejuvenated(manifest.untagged_since, &mut rng);
+            }
+        }
         let (before, lost) = (losses(&before), losses(&after));
         say(lost.manifests.is_subset(&before.manifests), || format!("adds {:?}:\n{after}", added(&before, &lost)))
     });
@@ -299,7 +337,7 @@ fn without_counts_being_younger_never_adds_a_loss() {
 
 #[test]
 fn the_audit_finds_nothing_in_what_the_engine_plans() {
-    for_many_worlds_in(Language::Whole, |world, _| {
+    in_all_worlds(|world, _| {
         let steps = planned(world);
         let findings = world.ask(&world.contents(), |_, against| audit(against, &steps));
         say(findings.is_empty(), || format!("{findings:?}"))
@@ -330,11 +368,11 @@ fn lists(world: &World, index: &Manifest, wanted: Digest) -> bool {
 
 #[test]
 fn holders_go_before_what_they_hold_and_nothing_is_protected() {
-    for_many_worlds_in(Language::Whole, |world, _| {
+    in_all_worlds(|world, _| {
         let steps = planned(world);
         let place = |digest| steps.deletes().position(|step| step.digest == digest);
         let min_age = world.acting().limits.min_age;
-        let is_young = |time: Option<jiff::Timestamp>| time.is_none_or(|time| world.now.duration_since(time) < min_age);
+        let is_young = |time: Option<Time>| time.is_none_or(|time| world.now.duration_since(time.into()) < min_age);
         for (own_place, step) in steps.deletes().enumerate() {
             let manifest = world.manifests.iter().find(|manifest| manifest.digest == step.digest).expect("a listed manifest");
             let tags: Vec<&Tag> = world.tags_of(step.digest).collect();
@@ -399,10 +437,16 @@ fn counts_anew(before: &World, after: &World, steps: &Steps) -> bool {
 /// A second run finds nothing to do; where the first gave counts other images to count, a fourth at the latest.
 #[test]
 fn planning_again_after_applying_finds_nothing_to_do() {
-    for_many_worlds_in(Language::Whole, |world, _| {
+    in_all_worlds(|world, _| {
         let mut world = world.clone();
         let acting = world.acting;
+        // What is opened can go in the next run: rules that open locks are for the law below.
         world.policies[acting].rules.retain(|rule| !matches!(rule.action, Action::Unlock(_)));
+        world.policies[acting].rules.iter_mut().for_each(|rule| {
+            if let Action::Lock(lock) = &mut rule.action {
+                lock.release = false;
+            }
+        });
         let present: Vec<Digest> = world.manifests.iter().map(|manifest| manifest.digest).collect();
         let is_present = |root: &Digest| present.contains(root);
         world
@@ -415,7 +459,24 @@ fn planning_again_after_applying_finds_nothing_to_do() {
         for _ in 1..runs {
             after = applied(&after, &planned(&after));
         }
-        let again = losses(&after);
-        say(again.manifests.is_empty() && again.tags.is_empty(), || format!("again: {again:?}\nfirst: {first:?}\n{after}"))
+        let again = planned(&after);
+        let is_done = again.deletes.is_empty() && again.untags.is_empty() && again.locks.is_empty();
+        say(is_done, || format!("again: {again:?}\nfirst: {first:?}\n{after}"))
+    });
+}
+
+/// A lock that is opened holds everything in this run, and nothing is left to open in the next.
+#[test]
+fn what_is_opened_can_go_in_the_next_run_at_the_earliest() {
+    in_all_worlds(|world, _| {
+        let steps = planned(world);
+        for step in steps.locks().filter(|step| step.change.can_delete == Some(true) || step.change.can_write == Some(true)) {
+            let goes = steps.deletes().any(|delete| delete.digest == step.digest);
+            let loses_a_tag = steps.untags().any(|untag| untag.digest == step.digest);
+            say(!goes && !loses_a_tag, || format!("{} is opened and loses something", short(step.digest)))?;
+        }
+        let only_locks = Steps { untags: Vec::new(), deletes: Vec::new(), ..steps };
+        let again = planned(&applied(world, &only_locks)).locks;
+        say(again.is_empty(), || format!("still to change: {again:?}"))
     });
 }

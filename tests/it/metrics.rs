@@ -9,9 +9,9 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use retaind::acr::{Asked, LATENCY_BOUNDS, Latencies, Operation, Statistics};
 use retaind::emulator::{Failure, Fault, Response};
-use retaind::model::RegistryName;
+use retaind::model::{RegistryName, RepositoryName};
 use retaind::pipeline::guard::Circumstances;
-use retaind::pipeline::report::Tally;
+use retaind::pipeline::report::{RepositoryTally, Tally};
 use retaind::pipeline::{self, Run, Told};
 use retaind::policy::Mode;
 use retaind::telemetry::{Build, FailureReason, Finished, Loaded, LoadedPolicy, Metrics, RunEnd, SeriesKey, SkipReason, metrics_reference};
@@ -40,6 +40,10 @@ fn loaded(policies: &[(&str, &str)], mode: Mode) -> Loaded {
     Loaded { at: at(1_000), registries: registries.into_iter().collect(), policies: policies.collect() }
 }
 
+fn repositories(of: &[(&str, RepositoryTally)]) -> BTreeMap<RepositoryName, RepositoryTally> {
+    of.iter().map(|(name, tally)| (RepositoryName::parse(name).expect("a name"), *tally)).collect()
+}
+
 fn finished(tally: &Tally, end: RunEnd) -> Finished<'_> {
     Finished { at: at(2_000), took: Duration::from_millis(1_500), end, tally }
 }
@@ -64,9 +68,14 @@ fn asked() -> Statistics {
 
 /// Metrics to which everything has happened, for some policies on two registries.
 pub(crate) fn exercised(policies: usize) -> Metrics {
+    exercised_with(policies, 0)
+}
+
+/// The same, with metrics of so many repositories.
+fn exercised_with(policies: usize, repositories_max: usize) -> Metrics {
     let names: Vec<String> = (0..policies).map(|number| format!("policy-{number}")).collect();
     let pairs: Vec<(&str, &str)> = names.iter().flat_map(|name| [(name.as_str(), "contoso"), (name.as_str(), "fabrikam")]).collect();
-    let metrics = Metrics::new(&BUILD);
+    let metrics = Metrics::new(&BUILD, repositories_max);
     metrics.reloaded(&loaded(&pairs, Mode::Enforce));
     metrics.reload_failed();
     metrics.suspended(true, 0);
@@ -76,7 +85,14 @@ pub(crate) fn exercised(policies: usize) -> Metrics {
         metrics.scheduled(&key, Some(at(3_000)));
         metrics.run_started(&key);
         let tally = Tally { scanned: 9, going: 4, deleted: 3, deleted_bytes: 70, ..Tally::default() };
-        let tally = Tally { kept: BTreeMap::from([("keep_rule", 3), ("locked", 2)]), refusals: BTreeMap::from([("audit", 1)]), ..tally };
+        let tally = Tally {
+            kept: BTreeMap::from([("keep_rule", 3), ("locked", 2)]),
+            refusals: BTreeMap::from([("audit", 1)]),
+            left_to_later_runs: 5,
+            ..tally
+        };
+        let of_web = RepositoryTally { going: 4, kept: 5, deleted: 3, deleted_bytes: 70, ..RepositoryTally::default() };
+        let tally = Tally { repositories: repositories(&[("team/web", of_web)]), ..tally };
         metrics.run_finished(&key, &finished(&tally, RunEnd::Succeeded));
         metrics.run_skipped(&key, SkipReason::StillRunning);
     }
@@ -106,7 +122,7 @@ fn the_reference_is_fresh() {
 fn the_reference_lists_what_a_page_holds_and_nothing_else() {
     let reference = metrics_reference();
     let listed: BTreeSet<&str> = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    let page = exercised(1).text().expect("a page");
+    let page = exercised_with(1, 1).text().expect("a page");
     assert_eq!(listed, names_in_page(&page));
     for line in page.lines().filter(|line| line.starts_with("# HELP retaind_")) {
         let (_, help) = line["# HELP ".len()..].split_once(' ').expect("a name and a help");
@@ -116,7 +132,7 @@ fn the_reference_lists_what_a_page_holds_and_nothing_else() {
 
 #[test]
 fn counters_of_a_policy_start_at_zero_and_gauges_of_a_run_with_a_run() {
-    let metrics = Metrics::new(&BUILD);
+    let metrics = Metrics::new(&BUILD, 0);
     metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::DryRun));
     let page = metrics.text().expect("a page");
     let of_policies: String = page
@@ -151,7 +167,7 @@ fn counters_of_a_policy_start_at_zero_and_gauges_of_a_run_with_a_run() {
 
 #[test]
 fn only_a_run_that_did_everything_is_a_success() {
-    let (metrics, ci) = (Metrics::new(&BUILD), key("ci", "contoso"));
+    let (metrics, ci) = (Metrics::new(&BUILD, 0), key("ci", "contoso"));
     metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::Enforce));
     let tally = Tally::default();
     for end in [RunEnd::Refused, RunEnd::Failed(FailureReason::Steps)] {
@@ -205,7 +221,7 @@ fn what_is_no_longer_configured_has_no_series() {
 
 #[test]
 fn what_clients_did_adds_up() {
-    let metrics = Metrics::new(&BUILD);
+    let metrics = Metrics::new(&BUILD, 0);
     metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::Enforce));
     metrics.registry(&registry("contoso"), &asked());
     metrics.registry(&registry("contoso"), &asked());
@@ -286,6 +302,8 @@ async fn a_run_is_counted_as_it_went() {
     assert_eq!(planned.kept, BTreeMap::from([("keep_at_least", 1), ("tag_stays", 1)]));
     assert_eq!((tally.deleted, tally.untagged, tally.skipped, tally.failed_deletes, tally.sizes.len()), (6, 1, 0, 0, 0));
     assert_eq!(tally.deleted_bytes, planned.sizes.values().sum::<u64>());
+    let of_app = RepositoryTally { going: 6, kept: 2, deleted: 6, deleted_bytes: tally.deleted_bytes, is_incomplete: false };
+    assert_eq!(tally.repositories, repositories(&[("app", of_app)]));
     assert!(0 < tally.deleted_bytes && tally.refusals.is_empty());
 
     let circumstances = Circumstances { paused: true, ..run.circumstances.clone() };
@@ -325,8 +343,11 @@ async fn what_is_left_out_is_counted() {
     .await;
     ended.expect("a run");
     assert_eq!((tally.incomplete, tally.scanned), (1, 1));
+    let broken = RepositoryTally { is_incomplete: true, ..RepositoryTally::default() };
+    let app = RepositoryTally { kept: 1, ..RepositoryTally::default() };
+    assert_eq!(tally.repositories, repositories(&[("app", app), ("broken", broken)]));
 
-    let metrics = Metrics::new(&BUILD);
+    let metrics = Metrics::new(&BUILD, 0);
     metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::DryRun));
     metrics.run_finished(&key("ci", "contoso"), &finished(&tally, RunEnd::Failed(FailureReason::Incomplete)));
     expect![[r#"
@@ -335,9 +356,75 @@ async fn what_is_left_out_is_counted() {
     .assert_eq(&samples(&metrics, "retaind_repositories_incomplete"));
 }
 
+/// The lines of a page that carry the name of a repository.
+fn of_repositories(metrics: &Metrics) -> String {
+    let page = metrics.text().expect("a page");
+    page.lines().filter(|line| line.contains("repository=")).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn repositories_are_told_only_where_that_is_asked_for() {
+    assert_eq!(of_repositories(&exercised(2)), "");
+    assert_ne!(of_repositories(&exercised_with(2, 1)), "");
+}
+
+#[test]
+fn single_repositories_have_series_up_to_a_bound_and_the_rest_together() {
+    let (metrics, ci) = (Metrics::new(&BUILD, 2), key("ci", "contoso"));
+    metrics.reloaded(&loaded(&[("ci", "contoso")], Mode::Enforce));
+    let tally = |going, deleted| RepositoryTally { going, kept: 9, deleted, deleted_bytes: 10 * deleted, is_incomplete: false };
+    let broken = RepositoryTally { is_incomplete: true, ..RepositoryTally::default() };
+    let run = |of: &[(&str, RepositoryTally)]| {
+        metrics.run_finished(&ci, &finished(&Tally { repositories: repositories(of), ..Tally::default() }, RunEnd::Succeeded));
+    };
+    run(&[("a", tally(1, 1)), ("b", tally(7, 7)), ("c", tally(2, 2)), ("d", broken)]);
+    run(&[("a", tally(5, 5)), ("b", tally(1, 1)), ("c", tally(0, 0)), ("d", broken)]);
+    // Whoever has a place keeps it, so that its counter goes on.
+    expect![[r#"
+        retaind_repository_deleted_bytes_estimate_total{policy="ci",registry="contoso",repository="_other"} 60
+        retaind_repository_deleted_bytes_estimate_total{policy="ci",registry="contoso",repository="b"} 80
+        retaind_repository_deleted_bytes_estimate_total{policy="ci",registry="contoso",repository="c"} 20
+        retaind_repository_incomplete{policy="ci",registry="contoso",repository="_other"} 1
+        retaind_repository_incomplete{policy="ci",registry="contoso",repository="b"} 0
+        retaind_repository_incomplete{policy="ci",registry="contoso",repository="c"} 0
+        retaind_repository_manifests_deleted_total{policy="ci",registry="contoso",repository="_other"} 6
+        retaind_repository_manifests_deleted_total{policy="ci",registry="contoso",repository="b"} 8
+        retaind_repository_manifests_deleted_total{policy="ci",registry="contoso",repository="c"} 2
+        retaind_repository_manifests_kept{policy="ci",registry="contoso",repository="_other"} 9
+        retaind_repository_manifests_kept{policy="ci",registry="contoso",repository="b"} 9
+        retaind_repository_manifests_kept{policy="ci",registry="contoso",repository="c"} 9
+        retaind_repository_manifests_would_delete{policy="ci",registry="contoso",repository="_other"} 5
+        retaind_repository_manifests_would_delete{policy="ci",registry="contoso",repository="b"} 1
+        retaind_repository_manifests_would_delete{policy="ci",registry="contoso",repository="c"} 0
+    "#]]
+    .assert_eq(&of_repositories(&metrics));
+
+    // A run that came to no plan changes nothing.
+    let before = of_repositories(&metrics);
+    run(&[]);
+    assert_eq!(of_repositories(&metrics), before);
+
+    // A repository that is gone makes room, and its series end; nothing is left together.
+    run(&[("a", tally(5, 5)), ("c", tally(0, 0))]);
+    expect![[r#"
+        retaind_repository_manifests_deleted_total{policy="ci",registry="contoso",repository="_other"} 6
+        retaind_repository_manifests_deleted_total{policy="ci",registry="contoso",repository="a"} 5
+        retaind_repository_manifests_deleted_total{policy="ci",registry="contoso",repository="c"} 2
+    "#]]
+    .assert_eq(&samples(&metrics, "retaind_repository_manifests_deleted_total"));
+    expect![[r#"
+        retaind_repository_manifests_kept{policy="ci",registry="contoso",repository="a"} 9
+        retaind_repository_manifests_kept{policy="ci",registry="contoso",repository="c"} 9
+    "#]]
+    .assert_eq(&samples(&metrics, "retaind_repository_manifests_kept"));
+
+    metrics.reloaded(&loaded(&[("other", "contoso")], Mode::Enforce));
+    assert_eq!(of_repositories(&metrics), "");
+}
+
 #[test]
 fn a_failed_reload_is_told_and_a_good_one_heals() {
-    let metrics = Metrics::new(&BUILD);
+    let metrics = Metrics::new(&BUILD, 0);
     metrics.reloaded(&loaded(&[], Mode::Enforce));
     metrics.reload_failed();
     metrics.suspended(true, 2);

@@ -208,57 +208,59 @@ tests:
         &[],
         2,
         expect![[r#"
-        retaind: policies/ci.test.yaml:4:13: error: no policy is named "cii"
-          |
-        4 |     policy: cii
-          |             ^^^
-          = at tests[0].policy
-          = hint: there are: ci
+            policies/ci.test.yaml:4:13: error: no policy is named "cii"
+              |
+            4 |     policy: cii
+              |             ^^^
+              = at tests[0].policy
+              = hint: there are: ci
 
-        policies/ci.test.yaml:13:9: error: "agee" is unknown here
-           |
-        13 |         image newest tags main agee 2d
-           |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-           = at tests[1].registry
-           = hint: image NAME [tags A, B | untagged] [age 3d | at TIME] [size 80MB]
-                   [platform linux/arm64] [docker] [config TYPE] [companion IMAGE
-                   [.sig]] [annotation k=v] [label k=v] [locked delete,write] [ghost]
+            policies/ci.test.yaml:13:9: error: "agee" is unknown here
+               |
+            13 |         image newest tags main agee 2d
+               |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               = at tests[1].registry
+               = hint: image NAME [tags A, B | untagged] [age 3d | at TIME] [size 80MB]
+                       [platform linux/arm64] [docker] [config TYPE] [companion IMAGE
+                       [.sig]] [annotation k=v] [label k=v] [locked delete,write] [ghost]
 
-        policies/ci.test.yaml:17:7: error: the drawing says what time it is
-           |
-        17 |       now 2026-01-01T00:00:00Z
-           |       ^^^^^^^^^^^^^^^^^^^^^^^^
-           = at tests[2].registry
-           = hint: leave the line out, and write `now` beside `registry`
+            policies/ci.test.yaml:17:7: error: the drawing says what time it is
+               |
+            17 |       now 2026-01-01T00:00:00Z
+               |       ^^^^^^^^^^^^^^^^^^^^^^^^
+               = at tests[2].registry
+               = hint: leave the line out, and write `now` beside `registry`
 
-        policies/ci.test.yaml:25:14: error: no tag pr-1 is drawn in team-a/web
-           |
-        25 |     expect: [keep team-a/web:pr-1, keep team-a/web@old, keep team-b/web…
-           |              ^^^^^^^^^^^^^^^^^^^^
-           = at tests[3].expect[0]
+            policies/ci.test.yaml:25:14: error: no tag pr-1 is drawn in team-a/web
+               |
+            25 |     expect: [keep team-a/web:pr-1, keep team-a/web@old, keep team-b/web…
+               |              ^^^^^^^^^^^^^^^^^^^^
+               = at tests[3].expect[0]
 
-        policies/ci.test.yaml:25:36: error: nothing in team-a/web is drawn with the name old
-           |
-        25 |     expect: [keep team-a/web:pr-1, keep team-a/web@old, keep team-b/web…
-           |                                    ^^^^^^^^^^^^^^^^^^^
-           = at tests[3].expect[1]
+            policies/ci.test.yaml:25:36: error: nothing in team-a/web is drawn with the name
+                old
+               |
+            25 |     expect: [keep team-a/web:pr-1, keep team-a/web@old, keep team-b/web…
+               |                                    ^^^^^^^^^^^^^^^^^^^
+               = at tests[3].expect[1]
 
-        policies/ci.test.yaml:25:57: error: no repository team-b/web is drawn
-           |
-        25 | …m-a/web:pr-1, keep team-a/web@old, keep team-b/web:1]
-           |                                     ^^^^^^^^^^^^^^^^^
-           = at tests[3].expect[2]
+            policies/ci.test.yaml:25:57: error: no repository team-b/web is drawn
+               |
+            25 | …m-a/web:pr-1, keep team-a/web@old, keep team-b/web:1]
+               |                                     ^^^^^^^^^^^^^^^^^
+               = at tests[3].expect[2]
 
-        policies/ci.test.yaml:28:7: error: policy ci names none of the repositories that are drawn
-           |
-        28 |       repository teama/web
-           |       ^^^^^^^^^^^^^^^^^^^^
-           = at tests[4].registry
-           = hint: draw one that it names, so that a typing error does not pass for a
-                   decision
+            policies/ci.test.yaml:28:7: error: policy ci names none of the repositories that
+                are drawn
+               |
+            28 |       repository teama/web
+               |       ^^^^^^^^^^^^^^^^^^^^
+               = at tests[4].registry
+               = hint: draw one that it names, so that a typing error does not pass for a
+                       decision
 
-        7 problems in 1 file
-    "#]],
+            7 problems in 1 file
+        "#]],
     );
 }
 
@@ -280,81 +282,85 @@ tests:
         &[],
         2,
         expect![[r#"
-        retaind: policies/ci.test.yaml:4:10: error: "yesterday" is not a time
-          |
-        4 |     now: yesterday
-          |          ^^^^^^^^^
-          = at tests[0].now
-          = hint: write it as in `now: 2026-06-01T00:00:00Z`
+            policies/ci.test.yaml:4:10: error: "yesterday" is not a time
+              |
+            4 |     now: yesterday
+              |          ^^^^^^^^^
+              = at tests[0].now
+              = hint: write it as in `now: 2026-06-01T00:00:00Z`
 
-        policies/ci.test.yaml:5:15: error: `registry` needs a text of several lines, found `12`, which YAML reads as a number
-          |
-        5 |     registry: 12
-          |               ^^
-          = at tests[0].registry
-          = hint: write `registry: |` and the lines below it, indented
+            policies/ci.test.yaml:5:15: error: `registry` needs a text of several lines,
+                found `12`, which YAML reads as a number
+              |
+            5 |     registry: 12
+              |               ^^
+              = at tests[0].registry
+              = hint: write `registry: |` and the lines below it, indented
 
-        policies/ci.test.yaml:6:14: error: "kep" is not a verdict
-          |
-        6 |     expect: [kep app:1, delete, delete app by x, delete app:1 by a b, d…
-          |              ^^^^^^^^^
-          = at tests[0].expect[0]
-          = hint: did you mean `keep`?
+            policies/ci.test.yaml:6:14: error: "kep" is not a verdict
+              |
+            6 |     expect: [kep app:1, delete, delete app by x, delete app:1 by a b, d…
+              |              ^^^^^^^^^
+              = at tests[0].expect[0]
+              = hint: did you mean `keep`?
 
-        policies/ci.test.yaml:6:25: error: "delete" says of no image what is expected
-          |
-        6 |     expect: [kep app:1, delete, delete app by x, delete app:1 by a b, d…
-          |                         ^^^^^^
-          = at tests[0].expect[1]
-          = hint: write it as in "delete app:pr-1 by pull-requests"
+            policies/ci.test.yaml:6:25: error: "delete" says of no image what is expected
+              |
+            6 |     expect: [kep app:1, delete, delete app by x, delete app:1 by a b, d…
+              |                         ^^^^^^
+              = at tests[0].expect[1]
+              = hint: write it as in "delete app:pr-1 by pull-requests"
 
-        policies/ci.test.yaml:6:33: error: "app" is not an image: it has neither tag nor name
-          |
-        6 |     expect: [kep app:1, delete, delete app by x, delete app:1 by a b, d…
-          |                                 ^^^^^^^^^^^^^^^
-          = at tests[0].expect[2]
-          = hint: write `repository:tag`, or `repository@name` with the name from the
-                  drawing
+            policies/ci.test.yaml:6:33: error: "app" is not an image: it has neither tag nor
+                name
+              |
+            6 |     expect: [kep app:1, delete, delete app by x, delete app:1 by a b, d…
+              |                                 ^^^^^^^^^^^^^^^
+              = at tests[0].expect[2]
+              = hint: write `repository:tag`, or `repository@name` with the name from the
+                      drawing
 
-        policies/ci.test.yaml:6:50: error: `by` takes the name of one rule
-          |
-        6 | …ep app:1, delete, delete app by x, delete app:1 by a b, delete App:1]
-          |                                     ^^^^^^^^^^^^^^^^^^^
-          = at tests[0].expect[3]
-          = hint: write it as in "delete app:pr-1 by pull-requests"
+            policies/ci.test.yaml:6:50: error: `by` takes the name of one rule
+              |
+            6 | …ep app:1, delete, delete app by x, delete app:1 by a b, delete App:1]
+              |                                     ^^^^^^^^^^^^^^^^^^^
+              = at tests[0].expect[3]
+              = hint: write it as in "delete app:pr-1 by pull-requests"
 
-        policies/ci.test.yaml:6:71: error: "App:1" is not an image: "App" is not a repository name: lower-case letters and digits, joined by '.', '_', '__' or '-', in components separated by '/'
-          |
-        6 | …ete app by x, delete app:1 by a b, delete App:1]
-          |                                     ^^^^^^^^^^^^
-          = at tests[0].expect[4]
-          = hint: write `repository:tag`, or `repository@name` with the name from the
-                  drawing
+            policies/ci.test.yaml:6:71: error: "App:1" is not an image: "App" is not a
+                repository name: lower-case letters and digits, joined by '.', '_', '__' or
+                '-', in components separated by '/'
+              |
+            6 | …ete app by x, delete app:1 by a b, delete App:1]
+              |                                     ^^^^^^^^^^^^
+              = at tests[0].expect[4]
+              = hint: write `repository:tag`, or `repository@name` with the name from the
+                      drawing
 
-        policies/ci.test.yaml:7:11: error: a second test is called "a"
-          |
-        7 |   - name: a
-          |           ^
-          = at tests[1].name
-          = hint: names must be unique within a file
+            policies/ci.test.yaml:7:11: error: a second test is called "a"
+              |
+            7 |   - name: a
+              |           ^
+              = at tests[1].name
+              = hint: names must be unique within a file
 
-        policies/ci.test.yaml:8:15: error: `registry` is an empty text
-          |
-        8 |     registry: ""
-          |               ^^
-          = at tests[1].registry
-          = hint: write `registry: |` and the lines below it, indented
+            policies/ci.test.yaml:8:15: error: `registry` is an empty text
+              |
+            8 |     registry: ""
+              |               ^^
+              = at tests[1].registry
+              = hint: write `registry: |` and the lines below it, indented
 
-        policies/ci.test.yaml:9:13: error: `expect` is an empty list
-          |
-        9 |     expect: []
-          |             ^
-          = at tests[1].expect
-          = hint: write at least one, such as `expect: ["delete app:pr-1, app:pr-2 by
-                  pull-requests", "keep app@base"]`
+            policies/ci.test.yaml:9:13: error: `expect` is an empty list
+              |
+            9 |     expect: []
+              |             ^
+              = at tests[1].expect
+              = hint: write at least one, such as `expect: ["delete app:pr-1, app:pr-2 by
+                      pull-requests", "keep app@base"]`
 
-        10 problems in 1 file
-    "#]],
+            10 problems in 1 file
+        "#]],
     );
 }
 
@@ -365,30 +371,31 @@ fn policies_in_a_file_of_tests_are_refused_not_forgotten() {
         &[],
         2,
         expect![[r#"
-        retaind: policies/ci.test.yaml:2:1: error: a file of tests holds policies, which nobody would read
-          |
-        2 | policies:
-          | ^^^^^^^^
-          = at policies
-          = hint: policies are read from files whose name does not end in .test.yaml;
-                  rename it, or mend it
+            policies/ci.test.yaml:2:1: error: a file of tests holds policies, which nobody
+                would read
+              |
+            2 | policies:
+              | ^^^^^^^^
+              = at policies
+              = hint: policies are read from files whose name does not end in .test.yaml;
+                      rename it, or mend it
 
-        1 problem in 1 file
-    "#]],
+            1 problem in 1 file
+        "#]],
     );
     play(
         "version: [",
         &[],
         2,
         expect![[r#"
-        retaind: policies/ci.test.yaml:1:10: error: this is not YAML: unclosed bracket '['
-          |
-        1 | version: [
-          |          ^
-          = hint: look at the indentation, quotes and brackets here and just above
+            policies/ci.test.yaml:1:10: error: this is not YAML: unclosed bracket '['
+              |
+            1 | version: [
+              |          ^
+              = hint: look at the indentation, quotes and brackets here and just above
 
-        1 problem in 1 file
-    "#]],
+            1 problem in 1 file
+        "#]],
     );
 }
 

@@ -264,6 +264,9 @@ impl Player {
             }
             other => panic!("{other:?} is no command"),
         };
+        // Only a single word, a name or a digest to be copied, may be longer.
+        let fits = |line: &str| verb == "state" || line.chars().count() <= 80 || !line.trim().contains(' ');
+        assert!(printed.lines().all(fits), "{command} prints lines that no terminal of 80 columns holds:\n{printed}");
         if looks_only {
             assert_eq!(self.stage().writes(), writes, "{command} changed something");
         }

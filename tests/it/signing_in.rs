@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, Response};
 use retaind::acr::{
-    Action, Body, Budget, CertificateFiles, Client, ClientOptions, Credential, DEFAULT_AUDIENCE, Deleted, Endpoint, EntraOptions,
-    EntraSettings, Failure, Finding, Needs, Order, Pipeline, Secret, entra_credential, sovereign_authority,
+    Action, Body, Budget, CertificateFiles, Chosen, Client, ClientOptions, Credential, DEFAULT_AUDIENCE, Deleted, Endpoint, EntraOptions,
+    EntraSettings, Failure, Finding, Needs, Order, Pipeline, Secret, auto_entra_settings, entra_credential, sovereign_authority,
 };
 use retaind::emulator::{Emulator, Options};
 use retaind::model::{LockChange, RegistryName, RepositoryName, TagName};
@@ -62,13 +62,18 @@ fn signed_in(settings: EntraSettings) -> (Client, Arc<Network>) {
 }
 
 fn signed_in_on(settings: EntraSettings, hosts: impl FnOnce(Network) -> Network) -> (Client, Arc<Network>) {
+    signed_in_as(Chosen { settings, why: "", advice: None }, hosts)
+}
+
+fn signed_in_as(chosen: Chosen, hosts: impl FnOnce(Network) -> Network) -> (Client, Arc<Network>) {
+    let Chosen { settings, why: _, advice } = chosen;
     let hands = Hands::new();
     let told = hands.clone();
     let emulator = Emulator::new(Options::default(), Arc::new(move || told.now()));
     emulator.seed(DRAWING).expect("a drawing");
     let network = Arc::new(hosts(Network::new(emulator)));
     let options = EntraOptions { settings, authority_host: None, transport: network.clone(), clock: hands.clock() };
-    let credential = Credential::Entra { credential: entra_credential(options), audience: DEFAULT_AUDIENCE.to_owned() };
+    let credential = Credential::Entra { credential: entra_credential(options), advice, audience: DEFAULT_AUDIENCE.to_owned() };
     let client = Client::new(ClientOptions {
         registry: RegistryName::parse("contoso").expect("a name"),
         endpoint: Endpoint::parse("https://contoso.azurecr.io").expect("an endpoint"),
@@ -98,6 +103,20 @@ async fn works(client: &Client, network: &Network, hosts: &[&str]) {
     let mut asked: Vec<String> = network.sent().into_iter().map(|sent| sent.host).filter(|host| host != crate::network::REGISTRY).collect();
     asked.dedup();
     assert_eq!(asked, hosts);
+}
+
+/// On a developer's machine there is no identity: what was looked for, and what to do, is said with what the endpoint said.
+#[tokio::test]
+async fn an_identity_taken_for_want_of_another_says_what_to_do() {
+    let chosen = auto_entra_settings(&|_| None, &|_| false).expect("an identity");
+    let none = |_: &Request<Bytes>| Some(answer(400, &[], r#"{"error":"invalid_request","error_description":"Identity not found"}"#));
+    let (client, _) = signed_in_as(chosen, |network| network.host(MACHINE, Box::new(none)));
+    let said = client.get_tag(&web(), &tag("t1")).await.expect_err("no token").to_string();
+    let expected = "no token from Microsoft Entra: 169.254.169.254 answered 400: Identity not found; `auth: auto` found no workload identity, \
+                    secret, certificate or pipeline in the environment and nobody signed in to the Azure CLI, so it asked for this machine's \
+                    managed identity; on a machine outside of Azure run `az login` (azure_cli), or set `auth` to workload_identity, \
+                    client_secret or client_certificate";
+    assert!(said.ends_with(expected), "{said}");
 }
 
 #[tokio::test]

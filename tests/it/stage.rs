@@ -12,6 +12,7 @@ use retaind::acr::{Client, ClientOptions, Credential, Endpoint, Transport};
 use retaind::clock::Clock;
 use retaind::config::resolve_policies;
 use retaind::emulator::{Emulator, LoggedRequest, Options, Seed};
+use retaind::layout::paragraph;
 use retaind::model::{Contents, Inventory, Listing, RegistryName, RepositoryName, TagName};
 use retaind::pipeline::apply::{Applied, Brakes};
 use retaind::pipeline::guard::{self, Circumstances};
@@ -266,7 +267,7 @@ impl Stage {
             }
             (Listing::Incomplete(gaps), _) => {
                 let gaps: Vec<&str> = gaps.iter().map(|gap| gap.0.as_str()).collect();
-                format!("nothing in {repository} is touched, because {}\n", gaps.join("; "))
+                paragraph("", 2, &format!("nothing in {repository} is touched, because {}", gaps.join("; ")))
             }
             (Listing::Complete(_), None) => panic!("a complete listing is evaluated"),
         }

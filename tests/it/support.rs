@@ -142,5 +142,5 @@ impl Bench {
 
 /// The credential of an Entra identity.
 pub(crate) fn entra(object_id: &'static str) -> Credential {
-    Credential::Entra { credential: Arc::new(Identity { object_id }), audience: DEFAULT_AUDIENCE.to_owned() }
+    Credential::Entra { credential: Arc::new(Identity { object_id }), advice: None, audience: DEFAULT_AUDIENCE.to_owned() }
 }

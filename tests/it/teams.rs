@@ -53,59 +53,60 @@ fn what_is_wrong_with_defaults_is_said_once_and_where_it_stands() {
     wrong(
         with_defaults(defaults, &policies),
         expect![[r#"
-        ci.yaml:3:3: error: `defaults` has no key `mod`
-          |
-        3 |   mod: enforce
-          |   ^^^
-          = at defaults.mod
-          = hint: did you mean `mode`?
+            ci.yaml:3:3: error: `defaults` has no key `mod`
+              |
+            3 |   mod: enforce
+              |   ^^^
+              = at defaults.mod
+              = hint: did you mean `mode`?
 
-        ci.yaml:4:13: error: "0 25 * * *" is not a schedule: in the hour field, 25 is not from 0 to 23
-          |
-        4 |   schedule: "0 25 * * *"
-          |             ^^^^^^^^^^^^
-          = at policies[0].schedule
-          = hint: write 0 to 23, or * for any
+            ci.yaml:4:13: error: "0 25 * * *" is not a schedule: in the hour field, 25 is
+                not from 0 to 23
+              |
+            4 |   schedule: "0 25 * * *"
+              |             ^^^^^^^^^^^^
+              = at policies[0].schedule
+              = hint: write 0 to 23, or * for any
 
-        ci.yaml:5:22: error: `min_age` is shorter than an hour
-          |
-        5 |   limits: { min_age: 30m, max: 1 }
-          |                      ^^^
-          = at policies[0].limits.min_age
-          = hint: write `min_age: 1h` or more: a push of several parts must be able to
-                  finish
+            ci.yaml:5:22: error: `min_age` is shorter than an hour
+              |
+            5 |   limits: { min_age: 30m, max: 1 }
+              |                      ^^^
+              = at policies[0].limits.min_age
+              = hint: write `min_age: 1h` or more: a push of several parts must be able to
+                      finish
 
-        ci.yaml:5:27: error: `limits` has no key `max`
-          |
-        5 |   limits: { min_age: 30m, max: 1 }
-          |                           ^^^
-          = at defaults.limits.max
-          = hint: did you mean `max_deletes`?
+            ci.yaml:5:27: error: `limits` has no key `max`
+              |
+            5 |   limits: { min_age: 30m, max: 1 }
+              |                           ^^^
+              = at defaults.limits.max
+              = hint: did you mean `max_deletes`?
 
-        ci.yaml:6:3: error: `defaults` has no key `rules`
-          |
-        6 |   rules: []
-          |   ^^^^^
-          = at defaults.rules
-          = hint: `rules` is a key of `policy`
+            ci.yaml:6:3: error: `defaults` has no key `rules`
+              |
+            6 |   rules: []
+              |   ^^^^^
+              = at defaults.rules
+              = hint: `rules` is a key of `policy`
 
-        ci.yaml:8:5: error: `policy` has no `mode`
-          |
-        8 |   - { name: a, repositories: { include: [a] }, rules: [{ name: dangling…
-          |     ^^^^
-          = at policies[0]
-          = hint: write `mode: dry-run` (whether its plans are applied; there is no
-                  default)
+            ci.yaml:8:5: error: `policy` has no `mode`
+              |
+            8 |   - { name: a, repositories: { include: [a] }, rules: [{ name: dangling…
+              |     ^^^^
+              = at policies[0]
+              = hint: write `mode: dry-run` (whether its plans are applied; there is no
+                      default)
 
-        ci.yaml:9:5: error: `policy` has no `mode`
-          |
-        9 |   - { name: b, repositories: { include: [b] }, rules: [{ name: dangling…
-          |     ^^^^
-          = at policies[1]
-          = hint: write `mode: dry-run` (whether its plans are applied; there is no
-                  default)
+            ci.yaml:9:5: error: `policy` has no `mode`
+              |
+            9 |   - { name: b, repositories: { include: [b] }, rules: [{ name: dangling…
+              |     ^^^^
+              = at policies[1]
+              = hint: write `mode: dry-run` (whether its plans are applied; there is no
+                      default)
 
-        7 problems in 1 file"#]],
+            7 problems in 1 file"#]],
     );
     wrong(
         with_defaults("  time_zone: Europe/Berln\n", &policies),

@@ -45,28 +45,31 @@ fn rules_that_choose_nothing() {
         &text,
         &[],
         expect![[r#"
-        ci.yaml:7:60: warning[never-matches]: "demo-1" chooses nothing: `except` has "demo-*", which takes all of it out again
-          |
-        7 | …, delete: { tags: { glob: ["pr-*", "demo-1"], except: ["demo-*"] }, ol…
-          |                                     ^^^^^^^^
-          = at policies[0].rules[0].delete.tags.glob[1]
-          = hint: leave it out, or narrow what takes it away
+            ci.yaml:7:60: warning[never-matches]: "demo-1" chooses nothing: `except` has
+                "demo-*", which takes all of it out again
+              |
+            7 | …, delete: { tags: { glob: ["pr-*", "demo-1"], except: ["demo-*"] }, ol…
+              |                                     ^^^^^^^^
+              = at policies[0].rules[0].delete.tags.glob[1]
+              = hint: leave it out, or narrow what takes it away
 
-        ci.yaml:8:50: warning[never-matches]: ">=2.0.0, <1.0.0" chooses nothing: no version can be in this range
-          |
-        8 | …: empty, delete: { tags: { semver: ">=2.0.0, <1.0.0" }, older_than: 14…
-          |                                     ^^^^^^^^^^^^^^^^^
-          = at policies[0].rules[1].delete.tags.semver
-          = hint: leave it out, or narrow what takes it away
+            ci.yaml:8:50: warning[never-matches]: ">=2.0.0, <1.0.0" chooses nothing: no
+                version can be in this range
+              |
+            8 | …: empty, delete: { tags: { semver: ">=2.0.0, <1.0.0" }, older_than: 14…
+              |                                     ^^^^^^^^^^^^^^^^^
+              = at policies[0].rules[1].delete.tags.semver
+              = hint: leave it out, or narrow what takes it away
 
-        ci.yaml:9:49: warning[never-matches]: "a+" chooses nothing: it is under `except`, too
-          |
-        9 | …e: same, delete: { tags: { regex: ['a+'], except: ['a+'] }, older_than…
-          |                                     ^^^^
-          = at policies[0].rules[2].delete.tags.regex[0]
-          = hint: leave it out, or narrow what takes it away
+            ci.yaml:9:49: warning[never-matches]: "a+" chooses nothing: it is under
+                `except`, too
+              |
+            9 | …e: same, delete: { tags: { regex: ['a+'], except: ['a+'] }, older_than…
+              |                                     ^^^^
+              = at policies[0].rules[2].delete.tags.regex[0]
+              = hint: leave it out, or narrow what takes it away
 
-        3 warnings in 1 file"#]],
+            3 warnings in 1 file"#]],
     );
 }
 
@@ -81,14 +84,15 @@ fn deletes_that_a_keep_covers() {
         &text,
         &[],
         expect![[r#"
-        ci.yaml:7:32: warning[covered-delete]: rule pull-requests deletes nothing: all that it chooses is kept by rule everything
-          |
-        7 |       - { name: pull-requests, delete: { tags: { glob: ["pr-*"] }, olde…
-          |                                ^^^^^^
-          = at policies[0].rules[0].delete
-          = hint: keep wins, whatever the order; everything is at ci.yaml:8
+            ci.yaml:7:32: warning[covered-delete]: rule pull-requests deletes nothing: all
+                that it chooses is kept by rule everything
+              |
+            7 |       - { name: pull-requests, delete: { tags: { glob: ["pr-*"] }, olde…
+              |                                ^^^^^^
+              = at policies[0].rules[0].delete
+              = hint: keep wins, whatever the order; everything is at ci.yaml:8
 
-        1 warning in 1 file"#]],
+            1 warning in 1 file"#]],
     );
 }
 
@@ -102,23 +106,25 @@ fn keeps_that_protect_nothing_and_counts_that_can_be_flooded() {
         &text,
         &[],
         expect![[r#"
-        ci.yaml:7:80: warning[keep-flooding]: whoever may push can have images deleted: enough pushes move every other one out of the count
-          |
-        7 | …lob: ["nightly-*"] }, except_last: 7 } }
-          |                                     ^
-          = at policies[0].rules[0].delete.except_last
-          = hint: write `older_than` beside `except_last`, such as `older_than: 7d`, so
-                  that there is time to notice
+            ci.yaml:7:80: warning[keep-flooding]: whoever may push can have images deleted:
+                enough pushes move every other one out of the count
+              |
+            7 | …lob: ["nightly-*"] }, except_last: 7 } }
+              |                                     ^
+              = at policies[0].rules[0].delete.except_last
+              = hint: write `older_than` beside `except_last`, such as `older_than: 7d`, so
+                      that there is time to notice
 
-        ci.yaml:8:25: warning[idle-keep]: rule golden protects nothing: no delete rule of any policy could touch what it keeps
-          |
-        8 |       - { name: golden, keep: { tags: { glob: ["golden-*"] } } }
-          |                         ^^^^
-          = at policies[0].rules[1].keep
-          = hint: what no rule condemns stays anyway; look for a typing error, or leave
-                  the rule out
+            ci.yaml:8:25: warning[idle-keep]: rule golden protects nothing: no delete rule
+                of any policy could touch what it keeps
+              |
+            8 |       - { name: golden, keep: { tags: { glob: ["golden-*"] } } }
+              |                         ^^^^
+              = at policies[0].rules[1].keep
+              = hint: what no rule condemns stays anyway; look for a typing error, or leave
+                      the rule out
 
-        2 warnings in 1 file"#]],
+            2 warnings in 1 file"#]],
     );
 }
 
@@ -133,15 +139,16 @@ fn locks_that_meet() {
         &text,
         &[],
         expect![[r#"
-        ci.yaml:8:23: warning[lock-meets-unlock]: rule open opens nothing that rule close locks: where they meet, lock wins
-          |
-        8 |       - { name: open, unlock: { tags: { glob: ["prod-old-*"] }, can_del…
-          |                       ^^^^^^
-          = at policies[0].rules[1].unlock
-          = hint: take the tags of one out of the other with `except`; close is at
-                  ci.yaml:7
+            ci.yaml:8:23: warning[lock-meets-unlock]: rule open opens nothing that rule
+                close locks: where they meet, lock wins
+              |
+            8 |       - { name: open, unlock: { tags: { glob: ["prod-old-*"] }, can_del…
+              |                       ^^^^^^
+              = at policies[0].rules[1].unlock
+              = hint: take the tags of one out of the other with `except`; close is at
+                      ci.yaml:7
 
-        1 warning in 1 file"#]],
+            1 warning in 1 file"#]],
     );
 }
 
@@ -160,23 +167,25 @@ fn policies_that_delete_in_the_same_repositories() {
         &policies("team-a/*", "none", "0 * * * *", "enforce"),
         &[],
         expect![[r#"
-        ci.yaml:4:41: warning[same-minute]: policies a and b begin in the same minute on the same repositories, such as 2026-01-02T00:00:00Z
-          |
-        4 | … name: b, mode: enforce, schedule: "0 * * * *", repositories: { includ…
-          |                                     ^^^^^^^^^^^
-          = at policies[1].schedule
-          = hint: let one begin some minutes later, so that it sees what the other has
-                  deleted
+            ci.yaml:4:41: warning[same-minute]: policies a and b begin in the same minute on
+                the same repositories, such as 2026-01-02T00:00:00Z
+              |
+            4 | … name: b, mode: enforce, schedule: "0 * * * *", repositories: { includ…
+              |                                     ^^^^^^^^^^^
+              = at policies[1].schedule
+              = hint: let one begin some minutes later, so that it sees what the other has
+                      deleted
 
-        ci.yaml:4:80: warning[shared-repositories]: policies a and b both delete in "team-a/*"
-          |
-        4 | … * * *", repositories: { include: ["team-a/*"], exclude: ["none"] }, r…
-          |                                     ^^^^^^^^^^
-          = at policies[1].repositories.include[0]
-          = hint: each has limits of its own, so that both together may delete twice as
-                  much; join them, or use `exclude`; a is at ci.yaml:3
+            ci.yaml:4:80: warning[shared-repositories]: policies a and b both delete in
+                "team-a/*"
+              |
+            4 | … * * *", repositories: { include: ["team-a/*"], exclude: ["none"] }, r…
+              |                                     ^^^^^^^^^^
+              = at policies[1].repositories.include[0]
+              = hint: each has limits of its own, so that both together may delete twice as
+                      much; join them, or use `exclude`; a is at ci.yaml:3
 
-        2 warnings in 1 file"#]],
+            2 warnings in 1 file"#]],
     );
     for (include, exclude, schedule, mode, expected) in [
         ("team-a/*", "none", "5 * * * *", "enforce", vec!["shared-repositories"]),
@@ -234,29 +243,31 @@ fn what_matches_nothing_in_the_registry() {
         &rules(MINIMAL),
         &[seen(&[("team-a/web", &["pr-1", "1.0"]), ("team-b/web", &["x-demo"])])],
         expect![[r#"
-        ci.yaml:8:24: warning[idle-rule]: rule demos protects nothing today: it matches no tag of the repositories that the policy names
-          |
-        8 |       - { name: demos, keep: { tags: { glob: ["*-demo"] } } }
-          |                        ^^^^
-          = at policies[0].rules[1].keep
-          = hint: look for a typing error; a rule for tags that are yet to come is right
-                  as it is
+            ci.yaml:8:24: warning[idle-rule]: rule demos protects nothing today: it matches
+                no tag of the repositories that the policy names
+              |
+            8 |       - { name: demos, keep: { tags: { glob: ["*-demo"] } } }
+              |                        ^^^^
+              = at policies[0].rules[1].keep
+              = hint: look for a typing error; a rule for tags that are yet to come is right
+                      as it is
 
-        1 warning in 1 file"#]],
+            1 warning in 1 file"#]],
     );
     said(
         &rules(MINIMAL),
         &[seen(&[("teama/web", &["pr-1"])])],
         expect![[r#"
-        ci.yaml:5:31: warning[absent-repository]: "team-a/*" matches no repository of the registry
-          |
-        5 |     repositories: { include: ["team-a/*"] }
-          |                               ^^^^^^^^^^
-          = at policies[0].repositories.include[0]
-          = hint: look for a typing error: `*` stays within a segment, `**` goes across
-                  `/`
+            ci.yaml:5:31: warning[absent-repository]: "team-a/*" matches no repository of
+                the registry
+              |
+            5 |     repositories: { include: ["team-a/*"] }
+              |                               ^^^^^^^^^^
+              = at policies[0].repositories.include[0]
+              = hint: look for a typing error: `*` stays within a segment, `**` goes across
+                      `/`
 
-        1 warning in 1 file"#]],
+            1 warning in 1 file"#]],
     );
     assert_eq!(names(&rules(MINIMAL), &[seen(&[("team-a/web", &["pr-1", "pr-1-demo"])])]), Vec::<&str>::new());
 }

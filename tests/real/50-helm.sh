@@ -84,7 +84,7 @@ generated_files_are_fresh() {
     grep -q "newTag: $version\$" "$kubernetes/base/kustomization.yaml" || fail "the tag in deploy/kubernetes/base is not the program's version, $version"
     # What people are told to write must be what works.
     local page
-    for page in "$chart/README.md" "$chart/../../docs/operations.md"; do
+    for page in "$chart/README.md" "$chart/../../docs/operations.md" "$chart/../../README.md"; do
         awk '/^## Install/ { armed = 1 } /^```yaml$/ && armed && !found { inside = found = 1; next } /^```$/ { inside = 0 } inside' "$page" >"$work/told.yaml"
         helm 4 template retaind "$chart" --values "$work/told.yaml" >"$work/told-rendered.yaml" || fail "the values that $page shows are refused"
         grep -q '^kind: Deployment' "$work/told-rendered.yaml" || fail "the values that $page shows render nothing"
@@ -102,7 +102,7 @@ all_values_render() {
         done
         diff "$work/$name-3.yaml" "$work/$name-4.yaml" || fail "Helm 3 and Helm 4 render $name differently"
         python "$here/helm.py" restricted "$work/$name-3.yaml"
-        python "$here/helm.py" monitors "$work/$name-3.yaml"
+        python "$here/helm.py" selectors "$work/$name-3.yaml"
         python "$here/helm.py" known "$work/$name-3.yaml" >>"$work/all.yaml"
         printf -- '---\n' >>"$work/all.yaml"
         config_is_valid "$name"
@@ -152,6 +152,14 @@ wrong_values_are_refused() {
     refuses 'a password' 'password' '' "$good" <<<'registries: [{ name: a, endpoint: "https://a.azurecr.io", auth: { kind: basic, username: u, password: secret } }]'
     refuses 'an identity without a name' 'clientId' '' "$good" <<<'azure: { workloadIdentity: { clientId: "" } }'
     refuses 'a scraped CronJob' 'cannot be scraped' '' "$good" <<<$'kind: CronJob\nmetrics: { podMonitor: { enabled: true } }'
+    refuses 'a CronJob with alerts' 'has no metrics' '' "$good" <<<$'kind: CronJob\nmetrics: { prometheusRule: { enabled: true } }'
+    refuses 'two scrapes of one pod' 'would scrape the same pod twice' '' "$good" <<<'metrics: { podMonitor: { enabled: true }, serviceMonitor: { enabled: true } }'
+    refuses 'a scrape through no Service' 'metrics.serviceMonitor needs service.enabled' '' "$good" <<<$'service: { enabled: false }\nmetrics: { serviceMonitor: { enabled: true } }'
+    refuses 'one file twice' 'both have ci.yaml' '' "$good" <<<'policies: { texts: { ci.yaml: "version: 1" } }'
+    refuses 'a file that is not read' 'ci.txt' '' "$good" <<<'policies: { texts: { ci.txt: "version: 1" } }'
+    refuses 'a port that needs rights' 'port' '' "$good" <<<'service: { port: 80 }'
+    refuses 'half a digest' 'digest' '' "$good" <<<'image: { digest: sha256:abc }'
+    refuses 'too many metrics' 'repositories' '' "$good" <<<'metrics: { repositories: 5000 }'
     refuses 'no operator' 'does not know monitoring.coreos.com' '' "$good" <<<'metrics: { renderMode: failIfMissing, podMonitor: { enabled: true } }'
     local policy='name: a, mode: dry-run, repositories: { include: ["**"] }'
     refuses_policy 'a policy without a mode' mode '{ name: a, repositories: { include: ["**"] }, rules: [{ name: r, keep: { untagged: true } }] }'
@@ -160,22 +168,36 @@ wrong_values_are_refused() {
     refuses_policy 'a tag without quotes' glob "{ $policy, rules: [{ name: r, delete: { tags: { glob: [1.10] }, older_than: 7d } }] }"
     refuses_policy 'a rule without conditions' delete "{ $policy, rules: [{ name: r, delete: { untagged: true } }] }"
     # Where somebody skips the schema, the templates still refuse what is dangerous.
-    if helm 3 template retaind "$chart" --skip-schema-validation --set replicas=2 --values "$good" >"$work/said" 2>&1; then fail "two daemons without the schema"; fi
-    grep -q 'replicas must be 0 or 1' "$work/said" || fail "two daemons without the schema: $(cat "$work/said")"
+    refuses 'two daemons without the schema' 'replicas must be 0 or 1' '' "$good" --skip-schema-validation <<<'replicas: 2'
+    refuses 'no mode without the schema' 'mode must be chosen' '' "$good" --skip-schema-validation <<<'mode: enforced'
+    refuses 'no registry without the schema' 'registries is empty' '' "$good" --skip-schema-validation <<<'registries: []'
+    every_refusal_was_seen
+}
+
+# No sentence of the templates is there that nobody has seen.
+every_refusal_was_seen() {
+    local sentence count=0
+    while read -r sentence; do
+        grep -qF -- "$sentence" "$work/refusals" || fail "no test makes the chart say: $sentence"
+        count=$((count + 1))
+    done < <(grep -rhoE 'fail (\(printf )?"[^"%]+' "$chart/templates" | sed 's/^[^"]*"//')
+    ((count >= 12)) || fail "only $count sentences of refusal were found in the templates"
+    printf 'refusals of the chart, all seen: %s\n' "$count"
 }
 
 refuses_policy() {
     refuses "$1" "$2" 'ci.yaml' "$chart/ci/default-values.yaml" <<<"policies: { files: { ci.yaml: { version: 1, policies: [$3] } } }"
 }
 
-# refuses WHAT PATTERN PATTERN GOOD-VALUES < MORE-VALUES
+# refuses WHAT PATTERN PATTERN GOOD-VALUES [OPTION] < MORE-VALUES
 refuses() {
     local version
     cat >"$work/wrong.yaml"
     for version in 3 4; do
-        if helm "$version" template retaind "$chart" --values "$4" --values "$work/wrong.yaml" >/dev/null 2>"$work/said"; then
+        if helm "$version" template retaind "$chart" "${@:5}" --values "$4" --values "$work/wrong.yaml" >/dev/null 2>"$work/said"; then
             fail "Helm $version accepts $1"
         fi
+        cat "$work/said" >>"$work/refusals"
         grep -qE -- "$2" "$work/said" || fail "Helm $version does not say $2 about $1: $(cat "$work/said")"
         [[ -z $3 || $version == 3 ]] || grep -qE -- "$3" "$work/said" || fail "Helm $version does not say $3 about $1: $(cat "$work/said")"
     done
@@ -192,7 +214,7 @@ default_is_as_expected() {
 notes_tell_the_mode() {
     local name expected
     for name in default:'installed in dry-run' default:'Next step: .* set .mode: enforce. in the policies' default:'system:serviceaccount:retention:retaind' \
-        everything:'mode: enforce.*DELETE' cronjob:'create job --from=cronjob/' openshift:'also needs persistence.enabled'; do
+        everything:'mode: enforce.*DELETE' monitored:'LEFT OUT: the monitor and the alerts' cronjob:'create job --from=cronjob/' openshift:'also needs persistence.enabled'; do
         expected=${name#*:}
         helm 4 install retaind "$chart" --namespace retention --dry-run=client --values "$chart/ci/${name%%:*}-values.yaml" >"$work/said" 2>&1 ||
             fail "the notes of ${name%%:*}: $(tail -n 3 "$work/said")"

@@ -36,7 +36,8 @@ main() {
 }
 
 install_systemd() {
-    if command -v systemd-nspawn systemd-analyze >/dev/null && [[ -x /lib/systemd/systemd && -x /usr/bin/dbus-daemon ]]; then return; fi
+    # `command -v` of both at once is content with one of them.
+    if [[ -x /usr/bin/systemd-nspawn && -x /usr/bin/systemd-analyze && -x /lib/systemd/systemd && -x /usr/bin/dbus-daemon ]]; then return; fi
     printf 'installing systemd\n'
     DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2
     DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends systemd systemd-container dbus

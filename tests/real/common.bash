@@ -35,7 +35,7 @@ registries:
 $(printf '    %s\n' "$@")
 policies: policies.yaml
 state: { dir: $work/state }
-server: { listen: "${server#http://}" }
+server: { listen: "${server#http://}", repository_metrics: 5 }
 YAML
     "$RETAIND" run --config "$work/retaind.yaml" >"$work/daemon" 2>&1 &
     daemon=$!

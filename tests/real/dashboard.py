@@ -15,7 +15,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-VARIABLES = {"job": ".*", "registry": ".*", "policy": ".*", "__rate_interval": "1m"}
+VARIABLES = {"job": ".*", "registry": ".*", "policy": ".*", "__rate_interval": "1m", "__range": "1h"}
+# The demo's policies run every ten seconds; a rate needs two scrapes after that.
+ANSWERED_WITHIN_SECONDS = 60
 # Four evaluations of the rules.
 EVALUATED_WITHIN_SECONDS = 20
 # Whatever proxy this machine has, it is not for loopback.
@@ -39,17 +41,28 @@ def filled(expression):
 
 
 def check_panels(address, dashboard):
-    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
-    count = 0
-    for panel in panels:
-        for target in panel["targets"]:
-            count += 1
-            if not ask(address, "query", query=filled(target["expr"]))["result"]:
-                sys.exit(f"error: panel {panel['title']!r} shows nothing: {target['expr']}")
+    # Those of a row that is folded lie within it.
+    everything = [inner for panel in dashboard["panels"] for inner in (panel, *panel.get("panels", []))]
+    panels = [panel for panel in everything if panel["type"] != "row"]
+    questions = [(panel["title"], target["expr"]) for panel in panels for target in panel["targets"]]
+    deadline = time.monotonic() + ANSWERED_WITHIN_SECONDS
+    for title, expression in questions:
+        while not answer(address, expression):
+            if deadline < time.monotonic():
+                sys.exit(f"error: panel {title!r} shows nothing: {expression}")
+            time.sleep(0.5)
     places = [(panel["gridPos"]["y"], panel["gridPos"]["x"]) for panel in dashboard["panels"]]
-    if len(panels) < 12 or len(set(places)) != len(places) or len({panel["id"] for panel in dashboard["panels"]}) != len(places):
+    if len(panels) < 12 or len(set(places)) != len(places) or len({panel["id"] for panel in everything}) != len(everything):
         sys.exit("error: panels are missing, or lie on each other")
-    print("dashboard:", len(panels), "panels,", count, "questions, all answered")
+    print("dashboard:", len(panels), "panels,", len(questions), "questions, all answered")
+
+
+def answer(address, expression):
+    """What it says, or nothing while Prometheus is still starting."""
+    try:
+        return ask(address, "query", query=filled(expression))["result"]
+    except urllib.error.URLError:
+        return []
 
 
 def check_variables(address, dashboard):

@@ -4,7 +4,7 @@
     helm.py known FILE            the documents that Kubernetes itself knows, to standard output
     helm.py restricted FILE       fails unless every pod fits the pod security profile "restricted"
     helm.py carried FILE DEPLOY   fails unless the alerts and the dashboard are those of the folder deploy
-    helm.py monitors FILE         fails unless each monitor selects a port that is there
+    helm.py selectors FILE        fails unless each selector finds the pod, and each monitor a port that is there
     helm.py mount FILE DIR        the files of the ConfigMaps that the pod mounts, below DIR, as the kubelet puts and renews them
     helm.py empty DIR             the same for a ConfigMap without any key
 """
@@ -19,8 +19,18 @@ import sys
 import yaml
 
 
+class Strict(yaml.SafeLoader):
+    """As the API server reads: a key that comes twice is an error."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        if twice := {key for key in keys if keys.count(key) > 1}:
+            raise yaml.constructor.ConstructorError(None, None, f"keys that come twice: {twice}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def documents(path):
-    return [document for document in yaml.safe_load_all(pathlib.Path(path).read_text()) if document]
+    return [document for document in yaml.load_all(pathlib.Path(path).read_text(), Strict) if document]
 
 
 def pods(found):
@@ -90,8 +100,23 @@ def carried(path, deploy):
         sys.exit(f"error: {path}: the dashboard is not that of deploy/grafana")
 
 
-def monitors(path):
+def selectors(path):
     found = documents(path)
+    of_pods = [document["spec"].get("template", document["spec"].get("jobTemplate", {}).get("spec", {}).get("template")) for document in found if document["kind"] in ("Deployment", "CronJob")]
+    for document in found:
+        spec = document.get("spec", {})
+        selector = {
+            "Deployment": lambda: spec["selector"]["matchLabels"],
+            "Service": lambda: spec["selector"],
+            "NetworkPolicy": lambda: spec["podSelector"]["matchLabels"],
+            "PodDisruptionBudget": lambda: spec["selector"]["matchLabels"],
+        }.get(document["kind"])
+        if selector and not all(selector().items() <= template["metadata"]["labels"].items() for template in of_pods):
+            sys.exit(f"error: {path}: {document['kind']} does not select the pod")
+    monitors(path, found)
+
+
+def monitors(path, found):
     for document in found:
         selector = document.get("spec", {}).get("selector", {}).get("matchLabels", {}) if document["kind"] in ("ServiceMonitor", "PodMonitor") else None
         if selector is None:
@@ -104,6 +129,9 @@ def monitors(path):
             chosen = [(template["metadata"]["labels"], [port["name"] for container in template["spec"]["containers"] for port in container.get("ports", [])]) for template in templates]
             endpoints = document["spec"]["podMetricsEndpoints"]
         matched = [ports for labels, ports in chosen if selector.items() <= labels.items()]
+        jobs = [labels.get(document["spec"]["jobLabel"]) for labels, _ in chosen if selector.items() <= labels.items()]
+        if jobs != ["retaind"]:
+            sys.exit(f"error: {path}: {document['kind']} makes jobs {jobs}, which the alerts do not know")
         if len(matched) != 1 or any(endpoint["port"] not in matched[0] for endpoint in endpoints):
             sys.exit(f"error: {path}: {document['kind']} selects {matched}")
 
@@ -155,5 +183,5 @@ def renew(target, files):
         shutil.rmtree(old)
 
 
-COMMANDS = {"known": known, "restricted": restricted, "carried": carried, "monitors": monitors, "mount": mount, "empty": empty}
+COMMANDS = {"known": known, "restricted": restricted, "carried": carried, "selectors": selectors, "mount": mount, "empty": empty}
 COMMANDS[sys.argv[1]](*sys.argv[2:])

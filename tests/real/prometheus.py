@@ -26,7 +26,13 @@ AFTER_A_RUN = {
     "retaind_policy_last_run_duration_seconds",
     "retaind_policy_last_run_timestamp_seconds",
     "retaind_policy_last_success_timestamp_seconds",
+    "retaind_removals_left_to_later_runs",
     "retaind_repositories_incomplete",
+    "retaind_repository_deleted_bytes_estimate_total",
+    "retaind_repository_incomplete",
+    "retaind_repository_manifests_deleted_total",
+    "retaind_repository_manifests_kept",
+    "retaind_repository_manifests_would_delete",
 }
 # Whatever proxy this machine has, it is not for loopback.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -100,6 +106,7 @@ def main():
     expect("overdue policies", [], values(address, overdue))
     expect("policies that never succeeded", [], values(address, never))
     expect("deleted manifests", [3], values(address, "sum(retaind_manifests_deleted_total)"))
+    expect("deleted manifests of the repository", [3], values(address, 'sum(retaind_repository_manifests_deleted_total{repository="ci/app"})'))
     expect("failures", [0], values(address, "sum(retaind_policy_run_failures_total) + sum(retaind_delete_failures_total)"))
     expect("the target", [1], values(address, "up"))
     print("series:", int(values(address, 'count({__name__=~"retaind_.+"})')[0]))

@@ -66,7 +66,7 @@ YAML
 starts_and_is_ready() {
     systemctl start retaind.service
     [[ $(property ActiveState) == active && $(property SubState) == running ]] || fail "the service is $(property ActiveState)"
-    [[ $(property StatusText) == '1 policies, 0 running'* ]] || fail "its status is: $(property StatusText)"
+    [[ $(property StatusText) == '1 policy; next: requests on emulated at '* ]] || fail "its status is: $(property StatusText)"
     health
     said "starts, and is ready: $(property StatusText)"
 }
@@ -108,6 +108,11 @@ survives_a_bad_edit() {
     if systemctl reload retaind.service 2>/dev/null; then fail "a reload of files that are not valid succeeds"; fi
     journalctl --no-pager --unit=retaind.service | grep -q 'enforced' || fail "the journal does not say what is wrong"
     waits_for 'retaind_deletion_suspended 1'
+    # Text with a priority, each line by itself.
+    journalctl --no-pager --unit=retaind.service --priority=err --output=cat >/check/errors
+    grep -q '^deleting is suspended, because the files are not valid' /check/errors || fail "the journal has no error that says so: $(cat /check/errors)"
+    grep -q 'ci.yaml:2:[0-9]*: error: ' /check/errors || fail "the journal has no error that says where: $(cat /check/errors)"
+    if grep -q 'ready: ' /check/errors; then fail "what is no error has the priority of one"; fi
     health
     [[ $(property StatusText) == *'deleting is suspended'* ]] || waits_for_status 'deleting is suspended'
     policy enforce >/etc/retaind/policies/ci.yaml

@@ -101,7 +101,7 @@ def complain_about_keys(rows):
     def walk(values, node, path):
         node = resolved(node)
         properties = node.get("properties", {})
-        for key in properties.keys() - values.keys() - {"global"}:
+        for key in properties.keys() - values.keys():
             problems.append(f"values.schema.yaml names {'.'.join([*path, key])}, values.yaml does not")
         for key, value in values.items():
             here = [*path, key]

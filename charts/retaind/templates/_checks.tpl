@@ -35,4 +35,7 @@
 {{- if and (eq $values.kind "CronJob") (or $metrics.serviceMonitor.enabled $metrics.podMonitor.enabled) -}}
 {{- fail "kind: CronJob cannot be scraped: its pods are gone before Prometheus comes; use kind: Deployment, or watch the jobs by kube-state-metrics" -}}
 {{- end -}}
+{{- if and (eq $values.kind "CronJob") (or $metrics.prometheusRule.enabled $metrics.dashboard.enabled) -}}
+{{- fail "kind: CronJob has no metrics: its alerts would always fire, and its dashboard show nothing; watch the jobs by kube-state-metrics" -}}
+{{- end -}}
 {{- end -}}

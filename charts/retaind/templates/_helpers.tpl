@@ -13,16 +13,19 @@ app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 |
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Labels of an object; no key is written twice. Those of the chart itself win: selectors lean on them. Arguments: context, labels. */}}
 {{- define "retaind.labels" -}}
+{{- $context := .context -}}
+{{- toYaml (merge (include "retaind.ownLabels" $context | fromYaml) (.labels | default dict) $context.Values.commonLabels) -}}
+{{- end -}}
+
+{{- define "retaind.ownLabels" -}}
 {{ include "retaind.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
 app.kubernetes.io/component: retention
 app.kubernetes.io/part-of: retaind
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
 {{/* metadata of an object. Arguments: context, name (after the release's), labels, annotations, namespace. */}}
@@ -31,10 +34,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 name: {{ include "retaind.fullname" $context }}{{ with .name }}-{{ . }}{{ end }}
 namespace: {{ .namespace | default $context.Release.Namespace }}
 labels:
-  {{- include "retaind.labels" $context | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "retaind.labels" . | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) $context.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -57,7 +57,7 @@ annotations:
 {{- define "retaind.image" -}}
 {{- $image := .Values.image -}}
 {{- $name := $image.repository -}}
-{{- with $image.registry }}{{ $name = printf "%s/%s" . $name }}{{ end -}}
+{{- with .Values.global.imageRegistry | default $image.registry }}{{ $name = printf "%s/%s" . $name }}{{ end -}}
 {{- if $image.digest -}}
 {{ $name }}@{{ $image.digest }}
 {{- else -}}
@@ -88,7 +88,9 @@ paused: {{ eq .Values.mode "dry-run" }}
 {{- end -}}
 
 {{- define "retaind.settingsForStart" -}}
-server: { listen: "0.0.0.0:{{ int .Values.service.port }}" }
+{{- $address := .Values.service.listen -}}
+{{- if contains ":" $address }}{{ $address = printf "[%s]" $address }}{{ end -}}
+server: { listen: "{{ $address }}:{{ int .Values.service.port }}"{{ if gt (int .Values.metrics.repositories) 0 }}, repository_metrics: {{ int .Values.metrics.repositories }}{{ end }} }
 {{- if .Values.persistence.enabled }}
 state: { dir: /var/lib/retaind{{ with .Values.state.history }}, history: {{ . | quote }}{{ end }} }
 {{- else if .Values.state.volatile }}

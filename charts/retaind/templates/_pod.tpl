@@ -1,4 +1,5 @@
-{{/* The pod of the Deployment, the CronJob and the test. Arguments: context, args, serves (ports and probes), state (its volume). */}}
+{{/* The pod of the Deployment, the CronJob and the test. Arguments: context, args, serves (ports and probes), works (with its state and
+the containers beside it; a container that stays would keep a test from ending). */}}
 {{- define "retaind.podSpec" -}}
 {{- $context := .context -}}
 {{- $values := $context.Values -}}
@@ -6,7 +7,7 @@ serviceAccountName: {{ include "retaind.serviceAccountName" $context }}
 # It asks the Kubernetes API for nothing. The webhook of workload identities mounts a token of its own.
 automountServiceAccountToken: false
 enableServiceLinks: false
-{{- with $values.imagePullSecrets }}
+{{- with concat $values.global.imagePullSecrets $values.imagePullSecrets | uniq }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -18,11 +19,15 @@ terminationGracePeriodSeconds: {{ int $values.terminationGracePeriodSeconds }}
 {{ $key }}: {{ . }}
 {{- end }}
 {{- end }}
-{{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "dnsConfig" "hostAliases" "initContainers" }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "dnsConfig" "hostAliases" }}
 {{- with get $values $key }}
 {{ $key }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+{{- if and .works $values.initContainers }}
+initContainers:
+  {{- toYaml $values.initContainers | nindent 2 }}
 {{- end }}
 containers:
   - name: retaind
@@ -54,6 +59,10 @@ containers:
     readinessProbe:
       {{- include "retaind.probe" (dict "path" "/readyz" "with" $values.readinessProbe) | nindent 6 }}
     {{- end }}
+    {{- if and .works $values.lifecycle }}
+    lifecycle:
+      {{- toYaml $values.lifecycle | nindent 6 }}
+    {{- end }}
     {{- with $values.resources }}
     resources:
       {{- toYaml . | nindent 6 }}
@@ -68,7 +77,7 @@ containers:
       - name: policies
         mountPath: /etc/retaind-policies
         readOnly: true
-      {{- if and .state $values.persistence.enabled }}
+      {{- if and .works $values.persistence.enabled }}
       - name: state
         mountPath: /var/lib/retaind
       {{- end }}
@@ -80,8 +89,8 @@ containers:
       {{- with $values.extraVolumeMounts }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-  {{- with $values.extraContainers }}
-  {{- toYaml . | nindent 2 }}
+  {{- if and .works $values.extraContainers }}
+  {{- toYaml $values.extraContainers | nindent 2 }}
   {{- end }}
 volumes:
   - name: settings
@@ -90,7 +99,7 @@ volumes:
   - name: policies
     configMap:
       name: {{ include "retaind.policiesName" $context }}
-  {{- if and .state $values.persistence.enabled }}
+  {{- if and .works $values.persistence.enabled }}
   - name: state
     persistentVolumeClaim:
       claimName: {{ include "retaind.claimName" $context }}
@@ -120,14 +129,12 @@ secret-{{ . | sha256sum | trunc 10 }}
 
 {{/* Labels and annotations of the pod. */}}
 {{- define "retaind.podMetadata" -}}
+{{- $labels := .Values.podLabels -}}
+{{- if .Values.azure.workloadIdentity.enabled -}}
+{{- $labels = merge (dict "azure.workload.identity/use" "true") $labels -}}
+{{- end -}}
 labels:
-  {{- include "retaind.labels" . | nindent 2 }}
-  {{- if .Values.azure.workloadIdentity.enabled }}
-  azure.workload.identity/use: "true"
-  {{- end }}
-  {{- with .Values.podLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "retaind.labels" (dict "context" . "labels" $labels) | nindent 2 }}
 {{- $annotations := dict "kubectl.kubernetes.io/default-container" "retaind" -}}
 {{/* Only what needs a restart. Policies and the rest of the settings are taken up while the daemon runs. */}}
 {{- $_ := set $annotations "checksum/settings-for-start" (include "retaind.settingsForStart" . | sha256sum) }}

@@ -88,6 +88,27 @@ pub struct EntraOptions {
     pub clock: Clock,
 }
 
+/// An identity that was found in the environment.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// Which.
+    pub settings: EntraSettings,
+    /// Which and why, in words.
+    pub why: &'static str,
+    /// Where it was taken for want of another: what was looked for, and what to do where it is not meant.
+    pub advice: Option<&'static str>,
+}
+
+/// Outside of Azure no machine has an identity, and nothing answers: whoever tries the program there must not be left with that.
+const NOTHING_ELSE: &str = "`auth: auto` found no workload identity, secret, certificate or pipeline in the environment and nobody signed \
+                            in to the Azure CLI, so it asked for this machine's managed identity; on a machine outside of Azure run \
+                            `az login` (azure_cli), or set `auth` to workload_identity, client_secret or client_certificate";
+const IN_A_POD: &str = "`auth: auto` found no workload identity, secret or certificate in this pod, so it asked for the node's managed \
+                        identity; label the pod azure.workload.identity/use: \"true\" (workload_identity), or set `auth` to client_secret or \
+                        client_certificate";
+const NO_SECRET: &str = "`auth: auto` took AZURE_CLIENT_ID for a managed identity of this machine, because no token file, secret or \
+                         certificate is set beside it; if it is an application's, set AZURE_TENANT_ID and AZURE_CLIENT_SECRET, too";
+
 /// Settings that name no identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{said}")]
@@ -148,48 +169,44 @@ pub fn sovereign_authority(endpoint: &Endpoint) -> Option<&'static str> {
 pub fn auto_entra_settings(
     lookup: &dyn Fn(&str) -> Option<String>,
     exists: &dyn Fn(&Path) -> bool,
-) -> Result<(EntraSettings, &'static str), InvalidEntraSettings> {
+) -> Result<Chosen, InvalidEntraSettings> {
+    let on_purpose = |settings, why| Ok(Chosen { settings, why, advice: None });
     if set(lookup, "AZURE_FEDERATED_TOKEN_FILE").is_some() {
         let settings = EntraSettings::workload_identity(None, None, None, lookup)?;
-        return Ok((settings, "workload identity, because AZURE_FEDERATED_TOKEN_FILE is set"));
+        return on_purpose(settings, "workload identity, because AZURE_FEDERATED_TOKEN_FILE is set");
     }
     let client_id = set(lookup, "AZURE_CLIENT_ID");
     if let Some(secret) = set(lookup, "AZURE_CLIENT_SECRET") {
         let (tenant_id, client_id) = application(lookup, "AZURE_CLIENT_SECRET")?;
         let settings = EntraSettings::ClientSecret { tenant_id, client_id, secret: Secret::new(secret) };
-        return Ok((settings, "client secret, because AZURE_CLIENT_SECRET is set"));
+        return on_purpose(settings, "client secret, because AZURE_CLIENT_SECRET is set");
     }
     if let Some(certificate) = set(lookup, "AZURE_CLIENT_CERTIFICATE_PATH") {
         let (tenant_id, client_id) = application(lookup, "AZURE_CLIENT_CERTIFICATE_PATH")?;
         let files = CertificateFiles { certificate: certificate.into(), key: None };
         let settings = EntraSettings::ClientCertificate { tenant_id, client_id, files };
-        return Ok((settings, "client certificate, because AZURE_CLIENT_CERTIFICATE_PATH is set"));
+        return on_purpose(settings, "client certificate, because AZURE_CLIENT_CERTIFICATE_PATH is set");
     }
     if set(lookup, "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID").is_some() {
         let settings = EntraSettings::azure_pipelines(Pipeline::default(), lookup)?;
-        return Ok((settings, "Azure Pipelines, because AZURESUBSCRIPTION_SERVICE_CONNECTION_ID is set"));
+        return on_purpose(settings, "Azure Pipelines, because AZURESUBSCRIPTION_SERVICE_CONNECTION_ID is set");
     }
     let host = ["IDENTITY_ENDPOINT", "AZURE_CLIENT_ID", "KUBERNETES_SERVICE_HOST"].into_iter().find(|name| set(lookup, name).is_some());
-    match host {
-        Some("IDENTITY_ENDPOINT") => {
-            return Ok((EntraSettings::ManagedIdentity { client_id }, "managed identity, because IDENTITY_ENDPOINT is set"));
+    let (why, advice) = match host {
+        Some("IDENTITY_ENDPOINT") => ("managed identity, because IDENTITY_ENDPOINT is set", None),
+        Some("AZURE_CLIENT_ID") => ("managed identity, because AZURE_CLIENT_ID is set and no secret", Some(NO_SECRET)),
+        Some(_) => ("managed identity, because this is a pod without a workload identity", Some(IN_A_POD)),
+        None => {
+            let config_dir = set(lookup, "AZURE_CONFIG_DIR").map(PathBuf::from);
+            let folder = config_dir.or_else(|| Some(PathBuf::from(set(lookup, "HOME")?).join(".azure")));
+            if folder.is_some_and(|folder| exists(&folder.join("azureProfile.json"))) {
+                let settings = EntraSettings::AzureCli { tenant_id: None };
+                return on_purpose(settings, "Azure CLI, because somebody has signed in with it");
+            }
+            ("managed identity, because the environment offers nothing else", Some(NOTHING_ELSE))
         }
-        Some("AZURE_CLIENT_ID") => {
-            return Ok((EntraSettings::ManagedIdentity { client_id }, "managed identity, because AZURE_CLIENT_ID is set and no secret"));
-        }
-        Some(_) => {
-            return Ok((
-                EntraSettings::ManagedIdentity { client_id },
-                "managed identity, because this is a pod without a workload identity",
-            ));
-        }
-        None => {}
-    }
-    let folder = set(lookup, "AZURE_CONFIG_DIR").map(PathBuf::from).or_else(|| Some(PathBuf::from(set(lookup, "HOME")?).join(".azure")));
-    if folder.is_some_and(|folder| exists(&folder.join("azureProfile.json"))) {
-        return Ok((EntraSettings::AzureCli { tenant_id: None }, "Azure CLI, because somebody has signed in with it"));
-    }
-    Ok((EntraSettings::ManagedIdentity { client_id }, "managed identity, because the environment offers nothing else"))
+    };
+    Ok(Chosen { settings: EntraSettings::ManagedIdentity { client_id }, why, advice })
 }
 
 /// What of a pipeline's connection is written; the rest comes from the variables that its tasks set.
@@ -542,7 +559,7 @@ mod tests {
         let choose = |variables: &[(&str, &str)]| {
             let lookup = |name: &str| variables.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned());
             auto_entra_settings(&lookup, &|path| path == Path::new("/home/me/.azure/azureProfile.json"))
-                .map(|(_, chosen)| chosen.split(',').next().unwrap_or_default().to_owned())
+                .map(|chosen| chosen.why.split(',').next().unwrap_or_default().to_owned())
         };
         assert_eq!(choose(&[]).as_deref(), Ok("managed identity"));
         assert_eq!(choose(&[("AZURE_FEDERATED_TOKEN_FILE", "")]).as_deref(), Ok("managed identity"));
@@ -568,6 +585,14 @@ mod tests {
         assert_eq!(choose(&[("AZURE_CONFIG_DIR", "/home/me/.azure")]).as_deref(), Ok("Azure CLI"));
         assert_eq!(choose(&[("HOME", "/home/you")]).as_deref(), Ok("managed identity"));
         assert_eq!(choose(&[("HOME", "/home/me"), ("AZURE_CLIENT_ID", "c")]).as_deref(), Ok("managed identity"));
+        let advice = |variable: &str| {
+            let lookup = |name: &str| (name == variable).then(|| "x".to_owned());
+            auto_entra_settings(&lookup, &|_| false).map(|chosen| chosen.advice.unwrap_or_default())
+        };
+        assert!(advice("HOME").is_ok_and(|advice| advice.contains("`az login` (azure_cli)")));
+        assert!(advice("KUBERNETES_SERVICE_HOST").is_ok_and(|advice| advice.contains("label the pod")));
+        assert!(advice("AZURE_CLIENT_ID").is_ok_and(|advice| advice.contains("set AZURE_TENANT_ID and AZURE_CLIENT_SECRET")));
+        assert_eq!(advice("IDENTITY_ENDPOINT"), Ok(""), "it is there for this");
         assert_eq!(choose(&[("HOME", "/home/me"), ("KUBERNETES_SERVICE_HOST", "10.0.0.1")]).as_deref(), Ok("managed identity"));
     }
 }

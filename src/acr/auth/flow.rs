@@ -54,13 +54,20 @@ impl Flow {
         self.granted(&incoming, "the user name or password is wrong, or the user is disabled", clock)
     }
 
-    /// The registry's refresh token for an Entra identity.
-    pub(super) async fn exchange(&self, credential: &dyn TokenCredential, audience: &str, clock: &Clock) -> Result<Token, Failure> {
+    /// The registry's refresh token for an Entra identity. `advice` goes with the words of whoever refused it a token.
+    pub(super) async fn exchange(
+        &self,
+        credential: &dyn TokenCredential,
+        audience: &str,
+        advice: Option<&'static str>,
+        clock: &Clock,
+    ) -> Result<Token, Failure> {
         let scope = format!("{}/.default", audience.trim_end_matches('/'));
         let entra = credential.get_token(&[&scope], None).await;
         self.courier.counters.count_identity(entra.is_ok());
         let entra = entra.map_err(|error| {
-            let said = format!("no token from Microsoft Entra: {}", chain(&error));
+            let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
+            let said = format!("no token from Microsoft Entra: {}{advice}", chain(&error));
             if matches!(error.kind(), ErrorKind::Io) { Failure::Unreachable { said } } else { Failure::Unauthorized { said } }
         })?;
         let form = [("grant_type", "access_token"), ("service", self.service()), ("access_token", entra.token.secret())];

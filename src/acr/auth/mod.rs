@@ -18,7 +18,9 @@ use futures::FutureExt as _;
 
 pub use assertion::{CertificateFiles, ServiceConnection};
 pub(super) use challenge::{Verdict, judge_challenge};
-pub use entra::{EntraOptions, EntraSettings, InvalidEntraSettings, Pipeline, auto_entra_settings, entra_credential, sovereign_authority};
+pub use entra::{
+    Chosen, EntraOptions, EntraSettings, InvalidEntraSettings, Pipeline, auto_entra_settings, entra_credential, sovereign_authority,
+};
 pub(super) use holder::Token;
 pub(super) use scope::Scope;
 pub use secret::Secret;
@@ -52,6 +54,8 @@ pub enum Credential {
     Entra {
         /// Issues its tokens.
         credential: Arc<dyn TokenCredential>,
+        /// What to do when there is no token, said with every failure to get one; see [`Chosen::advice`].
+        advice: Option<&'static str>,
         /// What the tokens are for, without `/.default`; most of the time [`DEFAULT_AUDIENCE`].
         audience: String,
     },
@@ -108,8 +112,8 @@ impl Auth {
         match &self.flow.credential {
             Credential::Anonymous => Ok(Identity { who: Some("nobody (anonymous)".to_owned()), ..Identity::default() }),
             Credential::Basic { user, .. } => Ok(Identity { who: Some(format!("user {}", printable(user))), ..Identity::default() }),
-            Credential::Entra { credential, audience } => {
-                let exchange = || self.flow.exchange(&**credential, audience, &self.clock).boxed();
+            Credential::Entra { credential, audience, advice } => {
+                let exchange = || self.flow.exchange(&**credential, audience, *advice, &self.clock).boxed();
                 let refresh = self.refresh.get(&self.clock, exchange).await?;
                 let claims = refresh.claims();
                 let actions = claims.permissions.as_ref().filter(|_| !claims.by_repository);
@@ -134,8 +138,8 @@ impl Auth {
         match &self.flow.credential {
             Credential::Anonymous => self.flow.anonymous(scope, &self.clock).await,
             Credential::Basic { user, password } => self.flow.basic(user, password, scope, &self.clock).await,
-            Credential::Entra { credential, audience } => {
-                let exchange = || self.flow.exchange(&**credential, audience, &self.clock).boxed();
+            Credential::Entra { credential, audience, advice } => {
+                let exchange = || self.flow.exchange(&**credential, audience, *advice, &self.clock).boxed();
                 let refresh = self.refresh.get(&self.clock, exchange).await?;
                 let granted = self.flow.access(&refresh, scope, &self.clock).await;
                 if !matches!(granted, Err(Failure::Unauthorized { .. })) {

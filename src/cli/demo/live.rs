@@ -109,7 +109,7 @@ fn credential() -> Credential {
 
 fn settings(endpoint: &str) -> String {
     format!(
-        "version: 1\nregistries:\n  - name: demo\n    endpoint: http://{endpoint}\n    auth: {{ kind: basic, username: {USER}, password_file: password }}\npolicies: policies.yaml\nstate: {{ dir: state }}\n"
+        "version: 1\nregistries:\n  - name: demo\n    endpoint: http://{endpoint}\n    auth: {{ kind: basic, username: {USER}, password_file: password }}\npolicies: policies.yaml\nstate: {{ dir: state }}\nserver: {{ repository_metrics: 20 }}\n"
     )
 }
 

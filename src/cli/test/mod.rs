@@ -3,20 +3,15 @@
 mod drawn;
 mod play;
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use crate::config::{Configuration, Problem, Problems, load_tests};
-use crate::pipeline::report::fold;
+use crate::layout::paragraph;
 
 use super::args::{CheckOutput, TestArguments};
 use super::{End, Failure, print};
 
 use play::{NotPlayed, Played, Wrong, play};
-
-/// The columns of the narrowest terminal that is written for.
-const WIDTH_COLUMNS: usize = 80;
 
 /// Plays.
 pub(super) async fn test(arguments: &TestArguments) -> Result<End, Failure> {
@@ -62,31 +57,25 @@ async fn played(arguments: &TestArguments) -> Result<Result<End, Problems>, Fail
 
 fn as_text(results: &[Played<'_>]) -> String {
     let mut out = String::new();
-    let mut write = |line: &str| {
-        // Writing into a String cannot fail.
-        let _ = writeln!(out, "{line}");
-    };
     for played in results {
-        write(&format!("{:<6}  {}", if played.wrong.is_empty() { "ok" } else { "WRONG" }, played.case.name));
+        out += &paragraph(&format!("{:<6}  ", if played.wrong.is_empty() { "ok" } else { "WRONG" }), 8, &played.case.name);
         for Wrong { expectation, image, got } in &played.wrong {
             let place = expectation.mark.place;
-            write(&format!("        {}:{}:{}", played.file.source.name, place.line, place.column));
+            out += &paragraph("        ", 8, &format!("{}:{}:{}", played.file.source.name, place.line, place.column));
             let by = expectation.rule.as_ref().map_or_else(String::new, |rule| format!(" by {rule}"));
-            write(&format!("        expected  {} {image}{by}", expectation.verdict.word()));
-            write(&format!("        got       {}", got.verdicts.join(", ")));
+            out += &paragraph("        expected  ", 18, &format!("{} {image}{by}", expectation.verdict.word()));
+            out += &paragraph("        got       ", 18, &got.verdicts.join(", "));
             for reason in &got.reasons {
-                for (number, line) in fold(reason, WIDTH_COLUMNS - 20).iter().enumerate() {
-                    write(&format!("                  {} {line}", if number == 0 { '-' } else { ' ' }));
-                }
+                out += &paragraph("                  - ", 20, reason);
             }
         }
     }
     let wrong = results.iter().filter(|played| !played.wrong.is_empty()).count();
     let tests = if results.len() == 1 { "test" } else { "tests" };
-    write(&match wrong {
-        0 => format!("{} {tests}, all as expected", results.len()),
-        wrong => format!("{} {tests}, {wrong} not as expected", results.len()),
-    });
+    out += &match wrong {
+        0 => format!("{} {tests}, all as expected\n", results.len()),
+        wrong => format!("{} {tests}, {wrong} not as expected\n", results.len()),
+    };
     out
 }
 

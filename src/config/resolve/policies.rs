@@ -212,6 +212,14 @@ pub(super) fn repository_glob(text: &str, known: &Known) -> Result<Pattern, Comp
             Complaint::new(format!("{text:?} begins with the host of a registry")).hint(format!("write the repository alone: \"{rest}\""))
         );
     }
+    if let Some((_, rest)) = text.split_once("://") {
+        let name = rest.split_once('/').map_or("team-a/web", |(_, name)| name);
+        let complaint = Complaint::new(format!("{text:?} is an address, not a repository"));
+        return Err(complaint.hint(format!("write the repository alone: \"{name}\"; `registries` says in which registry")));
+    }
+    if let Some(complaint) = misplaced_slash(text) {
+        return Err(complaint);
+    }
     let impossible =
         text.chars().find(|character| !character.is_ascii_graphic() || ":@\"'".contains(*character) || character.is_ascii_uppercase());
     match impossible {
@@ -220,6 +228,22 @@ pub(super) fn repository_glob(text: &str, known: &Known) -> Result<Pattern, Comp
             Err(Complaint::new(format!("{text:?} matches no repository: none has {character:?} in its name")).hint(hint))
         }
         None => Ok(pattern),
+    }
+}
+
+/// The segments of a repository's name stand between slashes, and none is empty.
+fn misplaced_slash(text: &str) -> Option<Complaint> {
+    let complain = |why: &str, instead: String| {
+        Some(Complaint::new(format!("{text:?} matches no repository: {why}")).hint(format!("write \"{instead}\"")))
+    };
+    if text.contains("//") {
+        complain("none has two slashes in a row", text.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/"))
+    } else if let Some(rest) = text.strip_prefix('/') {
+        complain("no name begins with a slash", rest.to_owned())
+    } else if text.ends_with('/') {
+        complain("no name ends with a slash", format!("{text}**"))
+    } else {
+        None
     }
 }
 

@@ -58,7 +58,6 @@ fn filters(context: &mut Context<'_>, object: &Object) -> Vec<Filter> {
 fn tag_pattern(context: &mut Context<'_>, item: &Item) -> Option<TagPattern> {
     let tags = item.as_object()?;
     let except = tags.items("except");
-    let complain = |error: InvalidPattern| split_hint(&error.to_string());
     let pattern = if tags.get("glob").is_some() {
         let any = patterns(context, tags.items("glob"), tag_glob);
         TagPattern::Glob { any, except: patterns(context, except, tag_glob) }
@@ -69,7 +68,7 @@ fn tag_pattern(context: &mut Context<'_>, item: &Item) -> Option<TagPattern> {
             context.report(item, complaint.hint("join them with `|`, or split the file"));
             return None;
         }
-        let read = |text: &str| TagPattern::regex(text).map_err(complain);
+        let read = |text: &str| TagPattern::regex(text).map_err(|error| regex_complaint(&error));
         let any = patterns(context, tags.items("regex"), read);
         TagPattern::Regex { any, except: patterns(context, except, read) }
     } else if tags.get("semver").is_some() {
@@ -126,9 +125,38 @@ fn tag_glob(text: &str) -> Result<Pattern, Complaint> {
     Err(Complaint::new(format!("{text:?} matches no tag: none has {character:?} in it")).hint(hint))
 }
 
+fn regex_complaint(error: &InvalidPattern) -> Complaint {
+    let says = |words: &[&str]| words.iter().any(|word| error.why.contains(word));
+    let hint = if says(&["look-around"]) {
+        "say with `except` what must not match"
+    } else if says(&["backreferences"]) {
+        "write out what may stand there"
+    } else if says(&["size limit"]) {
+        "ask for fewer repetitions"
+    } else if says(&["unclosed", "unopened", "repetition operator missing"]) {
+        "what is meant literally needs a backslash before it, such as '1\\.10'; in single quotes YAML leaves backslashes alone"
+    } else {
+        return split_hint(&error.to_string());
+    };
+    let complaint = split_hint(&error.to_string());
+    if complaint.hint.is_some() { complaint } else { complaint.hint(hint) }
+}
+
 fn version_range(text: &str) -> Result<semver::VersionReq, Complaint> {
     TagPattern::semver(text).map_err(|error| {
         let complaint = split_hint(&error.to_string());
-        if complaint.hint.is_some() { complaint } else { complaint.hint("write a range such as \">=1.0.0\" or \">=1.2.0, <2.0.0\"") }
+        let is_v = |pair: &[u8]| pair[0] == b'v' && pair[1].is_ascii_digit();
+        let hint = if complaint.hint.is_some() {
+            return complaint;
+        } else if text.contains('|') {
+            "several ranges are a list: [\"1\", \"2\"]"
+        } else if !text.contains(|character: char| character.is_ascii_digit()) {
+            "this is a name; choose it with `glob`"
+        } else if text.as_bytes().windows(2).any(is_v) {
+            "leave out the v: \">=1.0.0\" chooses the tag v1.2.3, too"
+        } else {
+            "write a range such as \">=1.0.0\" or \">=1.2.0, <2.0.0\""
+        };
+        complaint.hint(hint)
     })
 }

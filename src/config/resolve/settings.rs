@@ -225,13 +225,15 @@ fn state_settings(context: &mut Context<'_>, object: &Object, folder: &Path) -> 
 
 fn server_settings(context: &mut Context<'_>, object: &Object) -> ServerSettings {
     let default = ServerSettings::default();
-    let Some((item, text)) = object.get("listen").and_then(|item| Some((item, item.as_text()?))) else { return default };
-    match text.parse::<SocketAddr>() {
-        Ok(listen) => ServerSettings { listen },
-        Err(_) => {
-            let hint = "write an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"";
-            context.report(item, Complaint::new(format!("{text:?} is not an address to listen on")).hint(hint));
-            default
-        }
-    }
+    let repository_metrics = object.integer("repository_metrics").and_then(|count| usize::try_from(count).ok());
+    let repository_metrics = repository_metrics.unwrap_or(default.repository_metrics);
+    let Some((item, text)) = object.get("listen").and_then(|item| Some((item, item.as_text()?))) else {
+        return ServerSettings { repository_metrics, ..default };
+    };
+    let listen = text.parse::<SocketAddr>().unwrap_or_else(|_| {
+        let hint = "write an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"";
+        context.report(item, Complaint::new(format!("{text:?} is not an address to listen on")).hint(hint));
+        default.listen
+    });
+    ServerSettings { listen, repository_metrics }
 }

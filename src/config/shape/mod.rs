@@ -107,8 +107,9 @@ pub(super) struct Format {
 
 /// What people write by habit, and what to write here. The value is a whole hint.
 pub(super) const HABITS: &[(&str, &str)] = &[
-    ("<<", "merge keys are not read; write the keys out"),
+    ("<<", "merge keys are not read; write the keys out, or once under `defaults` for all policies of the file"),
     ("apiVersion", "this is not a Kubernetes object; begin with `version: 1`"),
+    ("kind", "this is not a Kubernetes object; leave it out"),
     ("metadata", "this is not a Kubernetes object; write the name as `name`"),
     ("spec", "this is not a Kubernetes object; leave this level out"),
     ("password", "secrets are never written here; write the path of a file as `password_file`"),

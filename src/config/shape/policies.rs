@@ -255,7 +255,7 @@ const SELECT_UNTAGGED: Key = Key {
     name: "untagged",
     kind: Kind::Only(true),
     presence: Optional,
-    doc: "Manifests without any tag that nothing kept needs.",
+    doc: "Manifests without any tag that describe nothing and that nothing kept needs.",
     example: "true",
 };
 const SELECT_ORPHANED: Key = Key {

@@ -9,6 +9,9 @@ static URL: Format = Format { name: "URL", pattern: Some("^https?://[^\\s/?#@]+/
 static AUDIENCE: Format = Format { name: "URL", pattern: Some("^https://[^\\s]+$") };
 static PATH: Format = Format { name: "path", pattern: None };
 static TEXT: Format = Format { name: "text", pattern: None };
+/// Series of one policy on one registry then number five thousand at most, which Prometheus still takes without a thought.
+const REPOSITORY_METRICS_MAX: u64 = 1000;
+
 static ADDRESS: Format = Format { name: "address and port", pattern: Some("^.+:[0-9]{1,5}$") };
 
 /// `retaind.yaml`.
@@ -396,13 +399,23 @@ static STATE: Shape = Shape {
 static SERVER: Shape = Shape {
     name: "server",
     doc: "Health and metrics over HTTP.",
-    keys: &[Key {
-        name: "listen",
-        kind: Kind::Text(&ADDRESS),
-        presence: Default("127.0.0.1:8080"),
-        doc: "The address and port to listen on.",
-        example: "\"0.0.0.0:8080\"",
-    }],
+    keys: &[
+        Key {
+            name: "listen",
+            kind: Kind::Text(&ADDRESS),
+            presence: Default("127.0.0.1:8080"),
+            doc: "The address and port to listen on.",
+            example: "\"0.0.0.0:8080\"",
+        },
+        Key {
+            name: "repository_metrics",
+            kind: Kind::Integer { minimum: 0, maximum: REPOSITORY_METRICS_MAX },
+            presence: Default("0"),
+            doc: "So many repositories of each policy on each registry have metrics of their own, five series each; all others are counted \
+                  together.",
+            example: "100",
+        },
+    ],
     one_of: &[],
     at_most_one: &[],
     any_of: &[],

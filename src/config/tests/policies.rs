@@ -57,7 +57,8 @@ fn counts_go_with_selectors() {
                = at policies[0].rules[4].keep.per
                = hint: write `last` beside it, or leave it out
 
-            ci.yaml:12:84: error: `adopt_backlog` has no meaning without `untagged` or `orphaned`
+            ci.yaml:12:84: error: `adopt_backlog` has no meaning without `untagged` or
+                `orphaned`
                |
             12 | … }, older_than: 1d, adopt_backlog: true, order_by: version } }
                |                                     ^^^^
@@ -98,7 +99,8 @@ fn counts_go_with_selectors() {
                |                                                                  ^^
                = at policies[0].rules[9].delete.except_last
 
-            ci.yaml:17:66: error: `except_last` needs a whole number, found `99999999999999999999`, which YAML reads as a number
+            ci.yaml:17:66: error: `except_last` needs a whole number, found
+                `99999999999999999999`, which YAML reads as a number
                |
             17 | …ags: { semver: "*" }, except_last: 99999999999999999999 } }
                |                                     ^^^^^^^^^^^^^^^^^^^^
@@ -187,27 +189,34 @@ fn patterns_that_cannot_be_read_or_never_match_are_refused() {
             7 | …{ name: c, keep: { tags: { regex: ["v(", "a)(b"], except: ["[z-a]"] } …
               |                                     ^^^^
               = at policies[0].rules[0].keep.tags.regex[0]
+              = hint: what is meant literally needs a backslash before it, such as '1\.10';
+                      in single quotes YAML leaves backslashes alone
 
             ci.yaml:7:50: error: "a)(b" is not a regular expression: unopened group
               |
             7 | …: c, keep: { tags: { regex: ["v(", "a)(b"], except: ["[z-a]"] } } }
               |                                     ^^^^^^
               = at policies[0].rules[0].keep.tags.regex[1]
+              = hint: what is meant literally needs a backslash before it, such as '1\.10';
+                      in single quotes YAML leaves backslashes alone
 
-            ci.yaml:7:68: error: "[z-a]" is not a regular expression: invalid character class range, the start must be <= the end
+            ci.yaml:7:68: error: "[z-a]" is not a regular expression: invalid character
+                class range, the start must be <= the end
               |
             7 | … { regex: ["v(", "a)(b"], except: ["[z-a]"] } } }
               |                                     ^^^^^^^
               = at policies[0].rules[0].keep.tags.except[0]
 
-            ci.yaml:8:45: error: "newest" is not a version range: unexpected character 'n' while parsing major version number
+            ci.yaml:8:45: error: "newest" is not a version range: unexpected character 'n'
+                while parsing major version number
               |
             8 | … name: d, keep: { tags: { semver: ["newest", ">=1.0"], except: ["1.2.3…
               |                                     ^^^^^^^^
               = at policies[0].rules[1].keep.tags.semver[0]
-              = hint: write a range such as ">=1.0.0" or ">=1.2.0, <2.0.0"
+              = hint: this is a name; choose it with `glob`
 
-            ci.yaml:8:74: error: "1.2.3.4" is not a version range: expected comma after patch version number, found '.'
+            ci.yaml:8:74: error: "1.2.3.4" is not a version range: expected comma after
+                patch version number, found '.'
               |
             8 | …ver: ["newest", ">=1.0"], except: ["1.2.3.4"] } } }
               |                                     ^^^^^^^^^
@@ -290,7 +299,8 @@ policies:
               = at policies[0].time_zone
               = hint: did you mean `Europe/Berlin`?
 
-            ci.yaml:8:31: error: "contoso.azurecr.io/team/*" begins with the host of a registry
+            ci.yaml:8:31: error: "contoso.azurecr.io/team/*" begins with the host of a
+                registry
               |
             8 |     repositories: { include: ["contoso.azurecr.io/team/*", "Team/*", "t…
               |                               ^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -305,7 +315,8 @@ policies:
               = hint: repositories are named in lower case, without tag and digest, such as
                       "team-a/web"
 
-            ci.yaml:8:70: error: "team/web:latest" matches no repository: none has ':' in its name
+            ci.yaml:8:70: error: "team/web:latest" matches no repository: none has ':' in
+                its name
               |
             8 | …toso.azurecr.io/team/*", "Team/*", "team/web:latest"] }
               |                                     ^^^^^^^^^^^^^^^^^
@@ -356,7 +367,8 @@ policies:
                = at policies[1].name
                = hint: the first is at ci.yaml:3; names must be unique
 
-            ci.yaml:15:11: error: `mode` needs `dry-run` or `enforce`, found `off`, which YAML reads as true or false
+            ci.yaml:15:11: error: `mode` needs `dry-run` or `enforce`, found `off`, which
+                YAML reads as true or false
                |
             15 |     mode: off
                |           ^^^
@@ -364,7 +376,8 @@ policies:
                = hint: write `dry-run` (plan and report) or `enforce` (plan, report and
                        apply)
 
-            ci.yaml:16:15: error: "@every 1h" is not a schedule: @every counts from the start of the program
+            ci.yaml:16:15: error: "@every 1h" is not a schedule: @every counts from the
+                start of the program
                |
             16 |     schedule: "@every 1h"
                |               ^^^^^^^^^^^
@@ -440,7 +453,8 @@ policies:
     rules: [{ name: a, keep: { untagged: true } }]
 "#,
         expect![[r#"
-            ci.yaml:5:15: error: "0 24 * * *" is not a schedule: in the hour field, 24 is not from 0 to 23
+            ci.yaml:5:15: error: "0 24 * * *" is not a schedule: in the hour field, 24 is
+                not from 0 to 23
               |
             5 |     schedule: "0 24 * * *"
               |               ^^^^^^^^^^^^
@@ -454,21 +468,24 @@ policies:
               = at policies[0].between
               = hint: write 00:00-24:00 for whole days, or another end
 
-            ci.yaml:7:18: error: "Mon-Fri 8-18" is not a window: "8" is not a time such as 22:00
+            ci.yaml:7:18: error: "Mon-Fri 8-18" is not a window: "8" is not a time such as
+                22:00
               |
             7 |     not_during: ["Mon-Fri 8-18", "Sat"]
               |                  ^^^^^^^^^^^^^^
               = at policies[0].not_during[0]
               = hint: write "22:00-05:00", "Mon-Fri 08:00-18:00" or "Sat-Sun"
 
-            ci.yaml:12:15: error: "0 3 30 2 *" is not a schedule: it never comes: none of its months has a day 30
+            ci.yaml:12:15: error: "0 3 30 2 *" is not a schedule: it never comes: none of
+                its months has a day 30
                |
             12 |     schedule: 0 3 30 2 *
                |               ^^^^^^^^^^
                = at policies[1].schedule
                = hint: write a day that its months have, such as 28
 
-            ci.yaml:14:17: error: `between` and `not_during` leave no time in which a run could begin
+            ci.yaml:14:17: error: `between` and `not_during` leave no time in which a run
+                could begin
                |
             14 |     not_during: 21:00-06:00
                |                 ^^^^^^^^^^^
@@ -544,7 +561,8 @@ fn filters_and_conditions_that_cannot_be_meant_are_refused() {
               = hint: write all of it, such as application/vnd.oci.image.index.v1+json, or a
                       glob such as "application/vnd.docker.*"
 
-            ci.yaml:8:43: error: `larger_than` needs a size, found `500`, which YAML reads as a number
+            ci.yaml:8:43: error: `larger_than` needs a size, found `500`, which YAML reads
+                as a number
               |
             8 |       - { name: b, delete: { larger_than: 500, older_than: 1d } }
               |                                           ^^^
@@ -565,7 +583,8 @@ fn filters_and_conditions_that_cannot_be_meant_are_refused() {
                = at policies[0].rules[3].delete.larger_than
                = hint: write B, kB, MB, GB or TB, or KiB, MiB, GiB or TiB
 
-            ci.yaml:11:20: error: `delete` has no condition: it would delete everything that it chooses
+            ci.yaml:11:20: error: `delete` has no condition: it would delete everything that
+                it chooses
                |
             11 |       - { name: e, delete: { larger_than: 1GB, newer_than: 1d } }
                |                    ^^^^^^
@@ -579,7 +598,8 @@ fn filters_and_conditions_that_cannot_be_meant_are_refused() {
                = at policies[0].rules[5].delete.newer_than
                = hint: write a longer `newer_than` or a shorter `older_than`
 
-            ci.yaml:13:40: error: `untagged` and `orphaned` do not go together: `delete` has at most one of `tags`, `untagged` or `orphaned`
+            ci.yaml:13:40: error: `untagged` and `orphaned` do not go together: `delete` has
+                at most one of `tags`, `untagged` or `orphaned`
                |
             13 | …  - { name: g, delete: { orphaned: true, untagged: true, older_than: 3…
                |                                     ^^^^
@@ -620,7 +640,9 @@ fn filters_and_conditions_that_cannot_be_meant_are_refused() {
                = at policies[0].rules[9].keep.all_tags
                = hint: leave it out, or choose by `tags`
 
-            ci.yaml:17:20: error: `keep` needs at least one of `tags`, `untagged`, `orphaned`, `media_type`, `platform`, `larger_than`, `artifact_type`, `annotation`, `label` or `end_of_life`
+            ci.yaml:17:20: error: `keep` needs at least one of `tags`, `untagged`,
+                `orphaned`, `media_type`, `platform`, `larger_than`, `artifact_type`,
+                `annotation`, `label` or `end_of_life`
                |
             17 |       - { name: k, keep: { daily: 3 } }
                |                    ^^^^
@@ -644,6 +666,126 @@ fn filters_and_conditions_that_cannot_be_meant_are_refused() {
                = hint: write at least one, or leave the key out
 
             18 problems in 1 file
+        "#]],
+    );
+}
+
+/// What people write who come from elsewhere.
+#[test]
+fn patterns_of_newcomers_are_answered_with_what_to_write() {
+    rules(
+        r#"- { name: group, delete: { tags: { regex: ['pr-(\d+'] }, older_than: 1d } }
+- { name: look, delete: { tags: { regex: ['(?!v).*'] }, older_than: 1d } }
+- { name: back, delete: { tags: { regex: ['(a)\1'] }, older_than: 1d } }
+- { name: or, delete: { tags: { semver: "1.x || 2.x" }, older_than: 1d } }
+- { name: name, delete: { tags: { semver: latest }, older_than: 1d } }
+- { name: v, delete: { tags: { semver: ">=v1.0.0" }, older_than: 1d } }
+- { name: comma, delete: { tags: { semver: ">=1.2 <2" }, older_than: 1d } }"#,
+        expect![[r#"
+            ci.yaml:7:50: error: "pr-(\\d+" is not a regular expression: unclosed group
+              |
+            7 | …: group, delete: { tags: { regex: ['pr-(\d+'] }, older_than: 1d } }
+              |                                     ^^^^^^^^^
+              = at policies[0].rules[0].delete.tags.regex[0]
+              = hint: what is meant literally needs a backslash before it, such as '1\.10';
+                      in single quotes YAML leaves backslashes alone
+
+            ci.yaml:8:49: error: "(?!v).*" is not a regular expression: look-around,
+                including look-ahead and look-behind, is not supported
+              |
+            8 | …e: look, delete: { tags: { regex: ['(?!v).*'] }, older_than: 1d } }
+              |                                     ^^^^^^^^^
+              = at policies[0].rules[1].delete.tags.regex[0]
+              = hint: say with `except` what must not match
+
+            ci.yaml:9:49: error: "(a)\\1" is not a regular expression: backreferences are
+                not supported
+              |
+            9 | …e: back, delete: { tags: { regex: ['(a)\1'] }, older_than: 1d } }
+              |                                     ^^^^^^^
+              = at policies[0].rules[2].delete.tags.regex[0]
+              = hint: write out what may stand there
+
+            ci.yaml:10:47: error: "1.x || 2.x" is not a version range: expected comma after
+                minor version number, found '|'
+               |
+            10 | …ame: or, delete: { tags: { semver: "1.x || 2.x" }, older_than: 1d } }
+               |                                     ^^^^^^^^^^^^
+               = at policies[0].rules[3].delete.tags.semver
+               = hint: several ranges are a list: ["1", "2"]
+
+            ci.yaml:11:49: error: "latest" is not a version range: unexpected character 'l'
+                while parsing major version number
+               |
+            11 | …e: name, delete: { tags: { semver: latest }, older_than: 1d } }
+               |                                     ^^^^^^
+               = at policies[0].rules[4].delete.tags.semver
+               = hint: this is a name; choose it with `glob`
+
+            ci.yaml:12:46: error: ">=v1.0.0" is not a version range: unexpected character
+                'v' while parsing major version number
+               |
+            12 | …name: v, delete: { tags: { semver: ">=v1.0.0" }, older_than: 1d } }
+               |                                     ^^^^^^^^^^
+               = at policies[0].rules[5].delete.tags.semver
+               = hint: leave out the v: ">=1.0.0" chooses the tag v1.2.3, too
+
+            ci.yaml:13:50: error: ">=1.2 <2" is not a version range: expected comma after
+                minor version number, found '<'
+               |
+            13 | …: comma, delete: { tags: { semver: ">=1.2 <2" }, older_than: 1d } }
+               |                                     ^^^^^^^^^^
+               = at policies[0].rules[6].delete.tags.semver
+               = hint: write a range such as ">=1.0.0" or ">=1.2.0, <2.0.0"
+
+            7 problems in 1 file
+        "#]],
+    );
+    let including = |patterns: &str| super::with_rules("- { name: r, keep: { untagged: true } }").replace("[\"**\"]", patterns);
+    policies(
+        &including(r#"["/team/**", "team/", "team//web", "https://contoso.azurecr.io/team/web", "contoso.azurecr.io/team/*"]"#),
+        expect![[r#"
+            ci.yaml:5:31: error: "/team/**" matches no repository: no name begins with a
+                slash
+              |
+            5 |     repositories: { include: ["/team/**", "team/", "team//web", "https:…
+              |                               ^^^^^^^^^^
+              = at policies[0].repositories.include[0]
+              = hint: write "team/**"
+
+            ci.yaml:5:43: error: "team/" matches no repository: no name ends with a slash
+              |
+            5 | …ositories: { include: ["/team/**", "team/", "team//web", "https://cont…
+              |                                     ^^^^^^^
+              = at policies[0].repositories.include[1]
+              = hint: write "team/**"
+
+            ci.yaml:5:52: error: "team//web" matches no repository: none has two slashes in
+                a row
+              |
+            5 | …: { include: ["/team/**", "team/", "team//web", "https://contoso.azure…
+              |                                     ^^^^^^^^^^^
+              = at policies[0].repositories.include[2]
+              = hint: write "team/web"
+
+            ci.yaml:5:65: error: "https://contoso.azurecr.io/team/web" is an address, not a
+                repository
+              |
+            5 | …["/team/**", "team/", "team//web", "https://contoso.azurecr.io/team/we…
+              |                                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              = at policies[0].repositories.include[3]
+              = hint: write the repository alone: "team/web"; `registries` says in which
+                      registry
+
+            ci.yaml:5:104: error: "contoso.azurecr.io/team/*" begins with the host of a
+                registry
+              |
+            5 | …ps://contoso.azurecr.io/team/web", "contoso.azurecr.io/team/*"] }
+              |                                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              = at policies[0].repositories.include[4]
+              = hint: write the repository alone: "team/*"
+
+            5 problems in 1 file
         "#]],
     );
 }

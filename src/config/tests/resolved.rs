@@ -305,6 +305,7 @@ fn what_is_left_out_takes_the_defaults_that_the_tables_promise() {
             },
             ServerSettings {
                 listen: 127.0.0.1:8080,
+                repository_metrics: 0,
             },
             false,
         )
@@ -323,7 +324,7 @@ registries:
   - { name: e, endpoint: https://e.example, auth: { kind: managed_identity, client_id: c }, throttle: { share: 100% } }
 policies: p
 state: { volatile: true }
-server: { listen: \"[::]:9090\" }
+server: { listen: \"[::]:9090\", repository_metrics: 100 }
 paused: true
 ";
     let policies =
@@ -420,6 +421,7 @@ paused: true
             },
             ServerSettings {
                 listen: [::]:9090,
+                repository_metrics: 100,
             },
             true,
         )

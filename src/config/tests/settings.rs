@@ -35,21 +35,24 @@ paused: yes
               = at version
               = hint: this retaind reads `version: 1`
 
-            retaind.yaml:3:13: error: "Contoso" is not a registry name: lower-case letters, digits, '-', '_' and '.', up to 63
+            retaind.yaml:3:13: error: "Contoso" is not a registry name: lower-case letters,
+                digits, '-', '_' and '.', up to 63
               |
             3 |   - { name: Contoso, endpoint: contoso.azurecr.io }
               |             ^^^^^^^
               = at registries[0].name
               = hint: write `name: contoso`
 
-            retaind.yaml:3:32: error: "contoso.azurecr.io" is not the endpoint of a registry: the scheme is missing
+            retaind.yaml:3:32: error: "contoso.azurecr.io" is not the endpoint of a
+                registry: the scheme is missing
               |
             3 |   - { name: Contoso, endpoint: contoso.azurecr.io }
               |                                ^^^^^^^^^^^^^^^^^^
               = at registries[0].endpoint
               = hint: write `endpoint: https://contoso.azurecr.io`
 
-            retaind.yaml:4:26: error: "http://a.example" is not the endpoint of a registry: http:// is for loopback only
+            retaind.yaml:4:26: error: "http://a.example" is not the endpoint of a registry:
+                http:// is for loopback only
               |
             4 |   - { name: a, endpoint: http://a.example, auth: { kind: kerberos } }
               |                          ^^^^^^^^^^^^^^^^
@@ -103,7 +106,8 @@ paused: yes
               = at registries[3].throttle.sku
               = hint: write `basic` or `standard` or `premium`
 
-            retaind.yaml:6:87: error: `share` needs a percentage, found `50`, which YAML reads as a number
+            retaind.yaml:6:87: error: `share` needs a percentage, found `50`, which YAML
+                reads as a number
               |
             6 | …uto, throttle: { sku: gold, share: 50 } }
               |                                     ^^
@@ -161,7 +165,8 @@ paused: yes
               = at state.volatile
               = hint: keep `dir` to remember, or `volatile: true` to forget
 
-            retaind.yaml:10:19: error: `listen` needs a text, found `8080`, which YAML reads as a number
+            retaind.yaml:10:19: error: `listen` needs a text, found `8080`, which YAML reads
+                as a number
                |
             10 | server: { listen: 8080 }
                |                   ^^^^
@@ -187,6 +192,6 @@ fn a_login_endpoint_is_an_origin_and_encrypted() {
             "version: 1\nregistries: [{{ name: a, endpoint: \"https://a.example\", authority: \"{bad}\" }}]\npolicies: p\nstate: {{ volatile: true }}\n"
         );
         let problems = crate::config::resolve_texts(("retaind.yaml", &text), &[]).expect_err("no login endpoint");
-        assert!(problems.to_string().contains("is not a login endpoint"), "{bad}: {problems}");
+        assert!(problems.iter().any(|problem| problem.message.contains("is not a login endpoint")), "{bad}: {problems}");
     }
 }

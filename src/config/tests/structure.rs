@@ -50,7 +50,8 @@ policies:
                = at policies[0].rules[1].name
                = hint: the first is at ci.yaml:8; names must be unique
 
-            ci.yaml:11:32: error: `glob` needs texts, found `1.10`, which YAML reads as a number
+            ci.yaml:11:32: error: `glob` needs texts, found `1.10`, which YAML reads as a
+                number
                |
             11 |         keep: { tags: { glob: [1.10] }, last: 3 }
                |                                ^^^^
@@ -82,7 +83,7 @@ policies:
     name: again
 "#,
         expect![[r#"
-            ci.yaml:2:1: error: `policies` has no key `apiVersion`
+            ci.yaml:2:1: error: the file has no key `apiVersion`
               |
             2 | apiVersion: v1
               | ^^^^^^^^^^
@@ -108,7 +109,8 @@ policies:
             7 |     <<: { a: 1 }
               |     ^^
               = at policies[0].<<
-              = hint: merge keys are not read; write the keys out
+              = hint: merge keys are not read; write the keys out, or once under `defaults`
+                      for all policies of the file
 
             ci.yaml:8:38: error: `repositories` has no key `exclud`
               |
@@ -192,21 +194,25 @@ fn actions_choose_exactly_one_thing_and_say_when() {
               = at policies[0].rules[0]
               = hint: such as `keep: { tags: { glob: ["golden-*"] } }`
 
-            ci.yaml:8:53: error: `keep` and `delete` do not go together: `rule` has exactly one of `keep`, `delete`, `lock` or `unlock`
+            ci.yaml:8:53: error: `keep` and `delete` do not go together: `rule` has exactly
+                one of `keep`, `delete`, `lock` or `unlock`
               |
             8 | …, keep: { tags: { glob: ["*"] } }, delete: { untagged: true, older_tha…
               |                                     ^^^^^^
               = at policies[0].rules[1].delete
               = hint: write a rule for each
 
-            ci.yaml:9:20: error: `delete` has no condition: it would delete everything that it chooses
+            ci.yaml:9:20: error: `delete` has no condition: it would delete everything that
+                it chooses
               |
             9 |       - { name: c, delete: { untagged: true } }
               |                    ^^^^^^
               = at policies[0].rules[2].delete
               = hint: write `older_than: 30d` or `except_last: 10`, or both
 
-            ci.yaml:10:20: error: `delete` needs at least one of `tags`, `untagged`, `orphaned`, `media_type`, `platform`, `larger_than`, `artifact_type`, `annotation`, `label` or `end_of_life`
+            ci.yaml:10:20: error: `delete` needs at least one of `tags`, `untagged`,
+                `orphaned`, `media_type`, `platform`, `larger_than`, `artifact_type`,
+                `annotation`, `label` or `end_of_life`
                |
             10 |       - { name: d, delete: { older_than: 1d } }
                |                    ^^^^^^
@@ -214,7 +220,8 @@ fn actions_choose_exactly_one_thing_and_say_when() {
                = hint: write `tags: { glob: ["…"] }`, `tags: { glob: ["*"] }` for all tags,
                        or `untagged: true`
 
-            ci.yaml:11:38: error: `tags` and `untagged` do not go together: `keep` has at most one of `tags`, `untagged` or `orphaned`
+            ci.yaml:11:38: error: `tags` and `untagged` do not go together: `keep` has at
+                most one of `tags`, `untagged` or `orphaned`
                |
             11 |       - { name: e, keep: { untagged: true, tags: { glob: ["*"] } } }
                |                                      ^^^^
@@ -229,7 +236,8 @@ fn actions_choose_exactly_one_thing_and_say_when() {
                = at policies[0].rules[5].delete.untagged
                = hint: leave it out, and choose tags with `tags`
 
-            ci.yaml:13:56: error: `glob` and `regex` do not go together: `tags` has exactly one of `glob`, `regex` or `semver`
+            ci.yaml:13:56: error: `glob` and `regex` do not go together: `tags` has exactly
+                one of `glob`, `regex` or `semver`
                |
             13 |       - { name: g, keep: { tags: { glob: ["a"], regex: ["a"] } } }
                |                                                        ^
@@ -251,7 +259,8 @@ fn actions_choose_exactly_one_thing_and_say_when() {
                = at policies[0].rules[8].lock.can_delete
                = hint: a lock rule closes locks; to open them write an `unlock` rule
 
-            ci.yaml:16:20: error: `unlock` needs at least one of `can_delete`, `can_write`, `can_read` or `can_list`
+            ci.yaml:16:20: error: `unlock` needs at least one of `can_delete`, `can_write`,
+                `can_read` or `can_list`
                |
             16 |       - { name: j, unlock: { tags: { glob: ["a"] } } }
                |                    ^^^^^^
@@ -296,7 +305,8 @@ fn ages_have_units() {
 - { name: f, delete: { untagged: true, older_than: [30d] } }
 "#,
         expect![[r#"
-            ci.yaml:7:58: error: `older_than` needs an age, found `30`, which YAML reads as a number
+            ci.yaml:7:58: error: `older_than` needs an age, found `30`, which YAML reads as
+                a number
               |
             7 |       - { name: a, delete: { untagged: true, older_than: 30 } }
               |                                                          ^^
@@ -356,4 +366,98 @@ fn every_example_of_the_tables_is_what_it_teaches() {
             }
         }
     }
+}
+
+#[test]
+fn what_a_merge_key_would_bring_is_not_missing_too() {
+    policies(
+        "version: 1
+policies:
+  - &base
+    name: one
+    mode: dry-run
+    repositories: { include: [a] }
+    rules: [{ name: r, keep: { untagged: true } }]
+  - <<: *base
+    name: two
+",
+        expect![[r#"
+            ci.yaml:8:5: error: `policy` has no key `<<`
+              |
+            8 |   - <<: *base
+              |     ^^
+              = at policies[1].<<
+              = hint: merge keys are not read; write the keys out, or once under `defaults`
+                      for all policies of the file
+
+            1 problem in 1 file
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_for_kubernetes_is_recognised() {
+    policies(
+        "apiVersion: v1\nkind: Policy\nversion: 1\npolicies: hello\n",
+        expect![[r#"
+            ci.yaml:1:1: error: the file has no key `apiVersion`
+              |
+            1 | apiVersion: v1
+              | ^^^^^^^^^^
+              = at apiVersion
+              = hint: this is not a Kubernetes object; begin with `version: 1`
+
+            ci.yaml:2:1: error: the file has no key `kind`
+              |
+            2 | kind: Policy
+              | ^^^^
+              = at kind
+              = hint: this is not a Kubernetes object; leave it out
+
+            ci.yaml:4:11: error: `policies` needs a list, found the text `hello`
+              |
+            4 | policies: hello
+              |           ^^^^^
+              = at policies
+              = hint: write a list below `policies:`, each entry beginning with `- name: …`
+
+            3 problems in 1 file
+        "#]],
+    );
+    policies(
+        "- name: ci\n",
+        expect![[r#"
+        ci.yaml:1:1: error: the file needs keys and values, found a list
+          |
+        1 | - name: ci
+          | ^
+          = hint: its keys are `version`, `defaults` and `policies`
+
+        1 problem in 1 file
+    "#]],
+    );
+}
+
+#[test]
+fn a_list_is_written_with_dashes() {
+    policies(
+        "version: 1
+policies:
+  - name: one
+    mode: dry-run
+    repositories: { include: [a] }
+    rules:
+      old: { delete: { untagged: true, older_than: 7d } }
+",
+        expect![[r#"
+            ci.yaml:7:7: error: `rules` needs a list, found keys and values
+              |
+            7 |       old: { delete: { untagged: true, older_than: 7d } }
+              |       ^^^
+              = at policies[0].rules
+              = hint: write a list below `rules:`, each entry beginning with `- name: …`
+
+            1 problem in 1 file
+        "#]],
+    );
 }

@@ -10,35 +10,40 @@ fn values_that_yaml_does_not_take_for_text_must_be_quoted() {
     rules(
         "- name: no\n  keep: { tags: { glob: [1.10, no, 0123, null, ~, 1e3, true, 0x1F, .inf, 2024-01-01, 12:30] } }\n- name: 1\n  keep: { tags: { glob: } }\n",
         expect![[r#"
-            ci.yaml:7:15: error: `name` needs a text, found `no`, which YAML reads as true or false
+            ci.yaml:7:15: error: `name` needs a text, found `no`, which YAML reads as true
+                or false
               |
             7 |       - name: no
               |               ^^
               = at policies[0].rules[0].name
               = hint: put it in quotes: "no"
 
-            ci.yaml:8:32: error: `glob` needs texts, found `1.10`, which YAML reads as a number
+            ci.yaml:8:32: error: `glob` needs texts, found `1.10`, which YAML reads as a
+                number
               |
             8 |         keep: { tags: { glob: [1.10, no, 0123, null, ~, 1e3, true, 0x1F…
               |                                ^^^^
               = at policies[0].rules[0].keep.tags.glob[0]
               = hint: put it in quotes: "1.10"
 
-            ci.yaml:8:38: error: `glob` needs texts, found `no`, which YAML reads as true or false
+            ci.yaml:8:38: error: `glob` needs texts, found `no`, which YAML reads as true or
+                false
               |
             8 | …      keep: { tags: { glob: [1.10, no, 0123, null, ~, 1e3, true, 0x1F,…
               |                                     ^^
               = at policies[0].rules[0].keep.tags.glob[1]
               = hint: put it in quotes: "no"
 
-            ci.yaml:8:42: error: `glob` needs texts, found `0123`, which YAML reads as a number
+            ci.yaml:8:42: error: `glob` needs texts, found `0123`, which YAML reads as a
+                number
               |
             8 | …  keep: { tags: { glob: [1.10, no, 0123, null, ~, 1e3, true, 0x1F, .in…
               |                                     ^^^^
               = at policies[0].rules[0].keep.tags.glob[2]
               = hint: put it in quotes: "0123"
 
-            ci.yaml:8:48: error: `glob` needs texts, found `null`, which YAML reads as nothing
+            ci.yaml:8:48: error: `glob` needs texts, found `null`, which YAML reads as
+                nothing
               |
             8 | …: { tags: { glob: [1.10, no, 0123, null, ~, 1e3, true, 0x1F, .inf, 202…
               |                                     ^^^^
@@ -52,28 +57,32 @@ fn values_that_yaml_does_not_take_for_text_must_be_quoted() {
               = at policies[0].rules[0].keep.tags.glob[4]
               = hint: put it in quotes: "~"
 
-            ci.yaml:8:57: error: `glob` needs texts, found `1e3`, which YAML reads as a number
+            ci.yaml:8:57: error: `glob` needs texts, found `1e3`, which YAML reads as a
+                number
               |
             8 | … { glob: [1.10, no, 0123, null, ~, 1e3, true, 0x1F, .inf, 2024-01-01, …
               |                                     ^^^
               = at policies[0].rules[0].keep.tags.glob[5]
               = hint: put it in quotes: "1e3"
 
-            ci.yaml:8:62: error: `glob` needs texts, found `true`, which YAML reads as true or false
+            ci.yaml:8:62: error: `glob` needs texts, found `true`, which YAML reads as true
+                or false
               |
             8 | …ob: [1.10, no, 0123, null, ~, 1e3, true, 0x1F, .inf, 2024-01-01, 12:30…
               |                                     ^^^^
               = at policies[0].rules[0].keep.tags.glob[6]
               = hint: put it in quotes: "true"
 
-            ci.yaml:8:68: error: `glob` needs texts, found `0x1F`, which YAML reads as a number
+            ci.yaml:8:68: error: `glob` needs texts, found `0x1F`, which YAML reads as a
+                number
               |
             8 | ….10, no, 0123, null, ~, 1e3, true, 0x1F, .inf, 2024-01-01, 12:30] } }
               |                                     ^^^^
               = at policies[0].rules[0].keep.tags.glob[7]
               = hint: put it in quotes: "0x1F"
 
-            ci.yaml:8:74: error: `glob` needs texts, found `.inf`, which YAML reads as a number
+            ci.yaml:8:74: error: `glob` needs texts, found `.inf`, which YAML reads as a
+                number
               |
             8 | …o, 0123, null, ~, 1e3, true, 0x1F, .inf, 2024-01-01, 12:30] } }
               |                                     ^^^^
@@ -88,7 +97,8 @@ fn values_that_yaml_does_not_take_for_text_must_be_quoted() {
               = hint: this is a pattern on tags alone; repositories are chosen under
                       `repositories`
 
-            ci.yaml:9:15: error: `name` needs a text, found `1`, which YAML reads as a number
+            ci.yaml:9:15: error: `name` needs a text, found `1`, which YAML reads as a
+                number
               |
             9 |       - name: 1
               |               ^
@@ -125,7 +135,8 @@ fn what_is_not_yaml_is_one_problem() {
         (
             "version: 1\npolicies:\n  - name: \"a\n    mode: dry-run\n",
             expect![[r#"
-                ci.yaml:4:5: error: this is not YAML: invalid indentation in multiline quoted scalar
+                ci.yaml:4:5: error: this is not YAML: invalid indentation in multiline quoted
+                    scalar
                   |
                 4 |     mode: dry-run
                   |     ^
@@ -137,14 +148,15 @@ fn what_is_not_yaml_is_one_problem() {
         (
             "version: 1\npolicies:\n  - name: a\n   mode: dry-run\n",
             expect![[r#"
-            ci.yaml:4:4: error: this is not YAML: while parsing a block collection, did not find expected '-' indicator
-              |
-            4 |    mode: dry-run
-              |    ^
-              = hint: look at the indentation, quotes and brackets here and just above
+                ci.yaml:4:4: error: this is not YAML: while parsing a block collection, did not
+                    find expected '-' indicator
+                  |
+                4 |    mode: dry-run
+                  |    ^
+                  = hint: look at the indentation, quotes and brackets here and just above
 
-            1 problem in 1 file
-        "#]],
+                1 problem in 1 file
+            "#]],
         ),
         (
             "version: 1\npolicies: [{ schedule: */5 * * * * }]\n",
@@ -254,7 +266,7 @@ fn what_is_not_yaml_is_one_problem() {
         (
             "- a\n",
             expect![[r#"
-                ci.yaml:1:1: error: `policies` needs keys and values, found a list
+                ci.yaml:1:1: error: the file needs keys and values, found a list
                   |
                 1 | - a
                   | ^
@@ -312,7 +324,8 @@ fn what_is_not_yaml_is_one_problem() {
         (
             "version: 1\npolicies:\n  - name: a: b\n",
             expect![[r#"
-                ci.yaml:3:12: error: this is not YAML: mapping values are not allowed in this context
+                ci.yaml:3:12: error: this is not YAML: mapping values are not allowed in this
+                    context
                   |
                 3 |   - name: a: b
                   |            ^
@@ -325,7 +338,8 @@ fn what_is_not_yaml_is_one_problem() {
         (
             &"[".repeat(100_000),
             expect![[r#"
-                ci.yaml:1:25: error: the file is too large: more than 100000 values, 1000 aliases or 24 levels
+                ci.yaml:1:25: error: the file is too large: more than 100000 values, 1000
+                    aliases or 24 levels
                   |
                 1 | [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[…
                   |                         ^
@@ -340,15 +354,16 @@ fn what_is_not_yaml_is_one_problem() {
     policies(
         "version: 1\npolicies: [\"\\d+\"]\n",
         expect![[r#"
-        ci.yaml:2:12: error: this is not YAML: while parsing a quoted scalar, found unknown escape character
-          |
-        2 | policies: ["\d+"]
-          |            ^
-          = hint: in double quotes, `\` begins an escape; write regular expressions in
-                  single quotes
+            ci.yaml:2:12: error: this is not YAML: while parsing a quoted scalar, found
+                unknown escape character
+              |
+            2 | policies: ["\d+"]
+              |            ^
+              = hint: in double quotes, `\` begins an escape; write regular expressions in
+                      single quotes
 
-        1 problem in 1 file
-    "#]],
+            1 problem in 1 file
+        "#]],
     );
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use crate::acr::{Client, Failure, Order};
-use crate::model::{Digest, RepositoryName};
+use crate::model::{Digest, RepositoryName, Time};
 
 use super::super::plan::Newest;
 use super::Stopped;
@@ -32,7 +32,7 @@ pub(super) async fn newly_needed(client: &Client, name: &RepositoryName, newest:
     let mut needed = HashSet::new();
     let manifests =
         client.list_manifests(name, Order::NewestFirst, NEWEST_LOOKED_AT).next_page().await.map_err(unreadable)?.unwrap_or_default();
-    let is_new = |updated_at: Option<Timestamp>, newest: Option<Timestamp>| updated_at.is_none() || newest < updated_at;
+    let is_new = |updated_at: Option<Timestamp>, newest: Option<Time>| updated_at.is_none() || newest < updated_at.map(Time::from);
     let shown = manifests.len();
     let new: Vec<_> = manifests.into_iter().filter(|manifest| is_new(manifest.updated_at, newest.manifest)).collect();
     if new.len() == shown && usize::from(NEWEST_LOOKED_AT) <= shown {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 use crate::acr::{self, Deleted, Failure, TagProperties};
-use crate::model::{Digest, RepositoryName, Tag, TagName};
+use crate::model::{Digest, RepositoryName, Tag, TagName, Time};
 use crate::state::{Intent, IntentId, Outcome as JournalOutcome, Relocked, StateError, Verb};
 
 use super::super::plan::{DeleteStep, LockStep, Steps, UntagStep};
@@ -200,7 +200,7 @@ impl<'a> Worker<'a> {
             return Ok(Reread::Different("it was locked since the listing".to_owned()));
         }
         // Unknown is not the same as unknown.
-        if step.updated_at.is_none() || properties.updated_at != step.updated_at {
+        if step.updated_at.is_none() || properties.updated_at.map(Time::from) != step.updated_at {
             return Ok(Reread::Different("it was pushed again since the listing".to_owned()));
         }
         if let Some(tag) = properties.tags.iter().find(|tag| !step.tags.iter().any(|expected| expected.name == **tag)) {
@@ -470,7 +470,7 @@ fn difference(expected: &Tag, digest: Digest, found: &TagProperties) -> Option<S
     if found.locks.protects() {
         return Some(format!("its tag {name} was locked since the listing"));
     }
-    (found.updated_at != expected.updated_at).then(|| format!("its tag {name} was pushed again since the listing"))
+    (found.updated_at.map(Time::from) != expected.updated_at).then(|| format!("its tag {name} was pushed again since the listing"))
 }
 
 fn deleted_asked(deleted: Deleted) -> Asked {

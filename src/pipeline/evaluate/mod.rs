@@ -59,7 +59,7 @@ pub struct Evaluation {
     pub marks: Vec<Mark>,
     /// Which manifest holds which.
     pub graph: Graph,
-    /// How many images there are: manifests with an ordinary tag, and those that nothing holds.
+    /// How many images there are: manifests with an ordinary tag, and those that nothing holds, orphans included.
     pub images: u32,
     /// How many of them go.
     pub images_going: u32,
@@ -82,7 +82,8 @@ pub fn evaluate(question: &Question<'_>) -> Evaluation {
     let fate = Fate::of(&view, &spoken, &at_least, &condemned);
     let tags = tag_verdicts(&view, &spoken, &at_least, &condemned, &fate);
     let manifests = manifest_verdicts(&view, &spoken, &at_least, &fate, &tags);
-    let roots = || view.places().filter(|manifest| view.is_image(*manifest));
+    // Orphans are no images and take no place in a count, but they are a share of what is there: a rule on them has its brake, too.
+    let roots = || view.places().filter(|manifest| view.is_image(*manifest) || view.is_orphan(*manifest));
     Evaluation {
         locks: locks::decide(&view, &manifests, &tags),
         marks: view.marks(&spoken, &at_least),
@@ -165,7 +166,7 @@ fn manifest_verdicts(view: &View<'_>, spoken: &[Spoken], at_least: &BitSet, fate
                 reasons.push(fate.cause(manifest));
             }
             if reasons.is_empty() {
-                reasons.push(if view.contents.tags_of(manifest).is_empty() { Reason::NoRule } else { Reason::SubjectAbsent });
+                reasons.push(if view.is_image(manifest) { Reason::NoRule } else { Reason::SubjectAbsent });
             }
             view.bare_condemning_reasons(manifest, spoken, &mut reasons);
         }

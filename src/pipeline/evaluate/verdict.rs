@@ -55,7 +55,7 @@ pub enum Reason {
     KeepAtLeast,
     /// Stays: it is listed, but reading it finds nothing; there is nothing to delete.
     Ghost,
-    /// Stays: a companion whose subject is not in the repository; no rule on tags chooses it.
+    /// Stays: a referrer or companion whose subject is not in the repository; rules on `orphaned` alone choose it.
     SubjectAbsent,
     /// Stays: this tag of it stays.
     TagStays(u32),

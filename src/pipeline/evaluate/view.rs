@@ -103,10 +103,11 @@ impl<'a> View<'a> {
         self.manifest(manifest).references == References::Ghost
     }
 
-    /// An image is what has an ordinary tag, or what has no tag and nothing holds; children, referrers and companions are none on
-    /// their own, and a companion whose subject is absent does not become one.
+    /// An image is what has an ordinary tag, or what has no tag, names no subject, and nothing holds; children, referrers and companions
+    /// are none on their own, and a referrer or companion whose subject is absent does not become one.
     pub(super) fn is_image(&self, manifest: u32) -> bool {
-        let stands_alone = || self.contents.tags_of(manifest).is_empty() && self.graph.holders_of(manifest).is_empty();
+        let is_free = || self.manifest(manifest).references.subject().is_none() && self.graph.holders_of(manifest).is_empty();
+        let stands_alone = || self.contents.tags_of(manifest).is_empty() && is_free();
         !self.is_ghost(manifest) && (self.has_ordinary_tag(manifest) || stands_alone())
     }
 
@@ -136,8 +137,8 @@ impl<'a> View<'a> {
         self.contents.tags_of(manifest).is_empty() && self.is_image(manifest)
     }
 
-    fn moment(&self, updated_at: Option<Timestamp>) -> Moment {
-        match updated_at {
+    fn moment(&self, time: Option<Timestamp>) -> Moment {
+        match time {
             None => Moment::Unknown,
             Some(time) if self.question.now < time => Moment::Future,
             Some(time) => Moment::At(time),
@@ -145,12 +146,12 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn manifest_moment(&self, manifest: u32) -> Moment {
-        self.moment(self.manifest(manifest).updated_at)
+        self.moment(self.manifest(manifest).updated_at.map(Timestamp::from))
     }
 
     /// A tag's age runs from the newer of its own and its manifest's update; when one of them is unknown, so is the age.
     pub(super) fn tag_moment(&self, tag: u32) -> Moment {
-        let own = self.moment(self.tag(tag).updated_at);
+        let own = self.moment(self.tag(tag).updated_at.map(Timestamp::from));
         let manifest = self.manifest_moment(self.contents.owner_of(tag));
         own.newer(manifest)
     }
@@ -296,7 +297,7 @@ impl<'a> View<'a> {
 /// From the first complete listing that saw it untagged, and never before its push; never seen before: now. With `adopt_backlog`, what
 /// the repository's first listing found is as old as its push.
 pub fn untagged_since(manifest: &Manifest, adopt_backlog: bool, observed_since: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
-    let (pushed, since) = (manifest.updated_at?, manifest.untagged_since);
+    let (pushed, since) = (Timestamp::from(manifest.updated_at?), manifest.untagged_since.map(Timestamp::from));
     let is_backlog = since.is_none_or(|since| observed_since.is_none_or(|first| since <= first));
     if adopt_backlog && is_backlog { Some(pushed) } else { Some(since.map_or(now, |since| since.max(pushed))) }
 }

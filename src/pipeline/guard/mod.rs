@@ -86,7 +86,7 @@ impl ApprovedPlan {
     }
 }
 
-/// Why a plan, or a repository's part of it, is not applied.
+/// Why a plan, or a part of it, is not applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// Deleting is paused.
@@ -108,15 +108,20 @@ pub enum Refusal {
         /// What `max_deletes` allows.
         allowed: u32,
     },
-    /// The run removes more than it may, and what it may is done, oldest first.
+    /// The run removes more than it may, and what it may is done, oldest first. The policy asks for that: nothing is held back against
+    /// its will (see [`Refusal::is_draining`]).
     Drained {
         /// Manifests and tags that the plan removes.
         planned: u32,
         /// How many of them go now.
         now: u32,
+        /// How many of them later runs have room for.
+        later: u32,
         /// What was removed from the registry in the last hour.
         removed_last_hour: u32,
     },
+    /// So many manifests and tags are of images that no run has room for: draining never gets to them.
+    FitsNoRun(u32),
     /// The run removes a larger share of all images than it may.
     TooLargeAShare(Share),
     /// A repository would lose a larger share of its images than it may: nothing is done in it.
@@ -127,6 +132,27 @@ pub enum Refusal {
     PoliciesChanged(Changes),
     /// The audit found a bug of this program: nothing is done in this repository.
     Audit(RepositoryName, Finding),
+}
+
+impl Refusal {
+    /// Whether it only says what `on_limit: oldest_first` leaves to later runs.
+    pub fn is_draining(&self) -> bool {
+        match self {
+            Self::Drained { .. } => true,
+            Self::Paused
+            | Self::Suspended(_)
+            | Self::ClockDifference(_)
+            | Self::JournalNotKept
+            | Self::TooMany { .. }
+            | Self::FitsNoRun(_)
+            | Self::TooLargeAShare(_)
+            | Self::RepositoryShare(..)
+            | Self::RepositoryShrunk(..)
+            | Self::RepositorySuspended(..)
+            | Self::PoliciesChanged(_)
+            | Self::Audit(..) => false,
+        }
+    }
 }
 
 /// A share of images over a limit.
@@ -303,13 +329,20 @@ impl fmt::Display for Refusal {
                     ", max_deletes allows {allowed}; accept this plan by its hash, raise the limit, or drain with on_limit: oldest_first"
                 )
             }
-            Self::Drained { planned, now, removed_last_hour } => {
+            Self::Drained { planned, now, later, removed_last_hour } => {
                 write!(formatter, "the run would remove {planned} manifests and tags, over its limits")?;
                 if *removed_last_hour != 0 {
                     write!(formatter, ", and {removed_last_hour} went in the last hour, which counts")?;
                 }
                 let go = if *now == 1 { "goes" } else { "go" };
-                write!(formatter, "; {now} of them {go} now, the oldest images first, the rest in later runs")
+                write!(formatter, "; {now} of them {go} now, the oldest images first, {later} in later runs")
+            }
+            Self::FitsNoRun(removals) => {
+                let are = if *removals == 1 { "manifest or tag is" } else { "manifests and tags are" };
+                write!(
+                    formatter,
+                    "{removals} {are} of images that no run has room for within its limits; raise the limit, or accept this plan by its hash"
+                )
             }
             Self::TooLargeAShare(share) => write!(formatter, "the run would delete {share}"),
             Self::RepositoryShare(name, share) => write!(formatter, "{name} would lose {share}; nothing is done in it"),

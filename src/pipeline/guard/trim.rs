@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
+use crate::model::Time;
 use crate::policy::Limits;
 
 use super::super::plan::{Decision, Plan, Steps};
@@ -19,7 +18,7 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
     let mut repositories: Vec<Repository<'_>> =
         plan.repositories.iter().map(|repository| Repository::new(&repository.decision, share)).collect();
     // Manifests stand in the order of their digests, so ties go by repository and then by digest.
-    let mut candidates: Vec<(Option<Timestamp>, usize, u32)> = Vec::new();
+    let mut candidates: Vec<(Option<Time>, usize, u32)> = Vec::new();
     for (place, repository) in plan.repositories.iter().enumerate() {
         if let Decision::Steps(steps) = &repository.decision {
             let roots = steps.deletes().filter(|step| step.after.is_empty());
@@ -27,11 +26,9 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
         }
     }
     candidates.sort_unstable();
+    let (mut is_spent, mut fits_no_run) = (false, 0);
     for (_, place, root) in candidates {
         let repository = &mut repositories[place];
-        if repository.is_full {
-            continue;
-        }
         let added = repository.added_by(root);
         if repository.tears_apart(&added) {
             continue;
@@ -39,10 +36,15 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
         let cost = repository.cost(&added);
         if !cost.fits(run_max) || repository.images_max < cost.images {
             // It fits into no run; waiting for it would keep all younger ones for ever.
+            fits_no_run += cost.removals;
+            continue;
+        }
+        if is_spent || repository.is_full {
             continue;
         }
         if !cost.fits(room) {
-            break;
+            is_spent = true;
+            continue;
         }
         if repository.images_max < repository.images_going + cost.images {
             repository.is_full = true;
@@ -57,6 +59,9 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
         repositories.into_iter().map(|repository| (repository.chosen, repository.images_going)).collect();
     for (repository, (chosen, images_going)) in plan.repositories.iter_mut().zip(chosen) {
         if let Decision::Steps(steps) = &mut repository.decision {
+            if limits.max_deletes == 0 {
+                fits_no_run += u32::try_from(steps.untags.len()).unwrap_or(u32::MAX);
+            }
             let untags = usize::try_from(room.removals).unwrap_or(usize::MAX).min(steps.untags.len());
             room.removals -= u32::try_from(untags).unwrap_or(u32::MAX);
             steps.untags.truncate(untags);
@@ -64,9 +69,15 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
             steps.deletes.retain(|delete| chosen.contains(&delete.manifest));
         }
     }
-    let left: u32 = plan.steps().map(|(_, steps)| steps.removals()).sum();
-    if left < planned {
-        refusals.push(Refusal::Drained { planned, now: left, removed_last_hour });
+    let now: u32 = plan.steps().map(|(_, steps)| steps.removals()).sum();
+    // What two images share counts with each of them.
+    let fits_no_run = fits_no_run.min(planned - now);
+    let later = planned - now - fits_no_run;
+    if later != 0 {
+        refusals.push(Refusal::Drained { planned, now, later, removed_last_hour });
+    }
+    if fits_no_run != 0 {
+        refusals.push(Refusal::FitsNoRun(fits_no_run));
     }
     plan
 }
@@ -148,7 +159,6 @@ impl<'a> Repository<'a> {
 
 /// As `evaluate` counts: a child with a tag of its own is an image too, and goes with its index all the same.
 fn is_image(steps: &Steps, manifest: u32) -> bool {
-    let tags = steps.contents.tagged(manifest);
-    let has_ordinary_tag = tags.iter().any(|tag| tag.name.companion_subject().is_none());
-    has_ordinary_tag || tags.is_empty() && steps.holders_of(manifest).is_empty()
+    let has_ordinary_tag = steps.contents.tagged(manifest).iter().any(|tag| tag.name.companion_subject().is_none());
+    has_ordinary_tag || steps.holders_of(manifest).is_empty()
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::acr::{self, Client, ManifestProperties, Order, PAGE_SIZE_MAX, RepositoryProperties, TagProperties};
-use crate::model::{Gap, Manifest, Platform, References, RepositoryName, Tag, TagName};
+use crate::model::{Gap, Manifest, Platform, References, RepositoryName, Tag, TagName, Time};
 
 /// How often a repository that changes while it is listed is listed again.
 const LISTINGS_MAX: u32 = 3;
@@ -98,7 +98,7 @@ fn manifest(properties: ManifestProperties, platforms: &mut Platforms) -> Manife
     Manifest {
         digest: properties.digest,
         media_type: properties.media_type,
-        updated_at: properties.updated_at,
+        updated_at: properties.updated_at.map(Time::from),
         locks: properties.locks,
         size_bytes: properties.size_bytes,
         platform: platforms.shared(properties.os.as_deref(), properties.architecture.as_deref()),
@@ -132,5 +132,5 @@ impl Platforms {
 }
 
 fn tag(properties: TagProperties) -> Tag {
-    Tag { name: properties.name, digest: properties.digest, updated_at: properties.updated_at, locks: properties.locks }
+    Tag { name: properties.name, digest: properties.digest, updated_at: properties.updated_at.map(Time::from), locks: properties.locks }
 }

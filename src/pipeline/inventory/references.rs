@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::acr::Client;
 use crate::model::{
-    Contents, Digest, Gap, Locks, Manifest, Mark, Observations, OwnLock, References, RegistryName, RepositoryName, TagName,
+    Contents, Digest, Gap, Locks, Manifest, Mark, Observations, OwnLock, References, RegistryName, RepositoryName, TagName, Time,
 };
 use crate::state::{Listings, State, StateError};
 
@@ -138,7 +138,7 @@ fn add_observations(
     }
     let (mut manifests, tags) = contents.into_parts();
     for manifest in &mut manifests {
-        manifest.untagged_since = since.get(&manifest.digest).copied();
+        manifest.untagged_since = since.get(&manifest.digest).copied().map(Time::from);
         manifest.left_behind_by = left_behind.remove(&manifest.digest).map(Box::new);
     }
     Ok(Contents::new(manifests, tags))

@@ -3,9 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use jiff::Timestamp;
-
-use crate::model::Contents;
+use crate::model::{Contents, Time};
 
 use super::super::evaluate::{BitSet, Graph, Hold, Verdicts};
 
@@ -17,7 +15,7 @@ pub(super) struct Ordered {
 }
 
 /// Oldest first, so that an interrupted run has done the most useful part; ties by place, which is by digest, so that the order is one.
-type Turn = Reverse<(Option<Timestamp>, u32)>;
+type Turn = Reverse<(Option<Time>, u32)>;
 
 /// All manifests that go: parents before children, subjects before referrers and companions, otherwise oldest first.
 pub(super) fn holders_first(contents: &Contents, graph: &Graph, manifests: &Verdicts) -> Ordered {

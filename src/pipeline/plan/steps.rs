@@ -4,9 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use crate::model::{Contents, Digest, LockChange, Locks, Manifest, MediaType, Tag, TagName};
+use crate::model::{Contents, Digest, LockChange, Locks, Manifest, MediaType, Tag, TagName, Time};
 
 use super::super::evaluate::LockPlace;
 
@@ -42,9 +40,9 @@ pub type RuleNames = Arc<[Arc<str>]>;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Newest {
     /// Of all manifests.
-    pub manifest: Option<Timestamp>,
+    pub manifest: Option<Time>,
     /// Of all tags.
-    pub tag: Option<Timestamp>,
+    pub tag: Option<Time>,
 }
 
 /// A manifest to delete.
@@ -108,7 +106,7 @@ pub struct DeleteStep<'a> {
     /// What kind of document it is.
     pub media_type: &'a MediaType,
     /// When it was pushed. Anything else, when it is read again, skips the step. None: not known, and then it would not go.
-    pub updated_at: Option<Timestamp>,
+    pub updated_at: Option<Time>,
     /// The size ACR tells: config and layers, shared layers counted each time.
     pub size_bytes: u64,
     /// All its tags. One more, or one elsewhere, skips the step.

@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::super::evaluate::{Evaluation, Reason};
-use super::words::{Context, age, fold};
+use crate::layout::paragraph;
+use crate::model::Time;
 
-/// The columns of the narrowest terminal that is written for.
-const WIDTH: usize = 80;
+use super::super::evaluate::{Evaluation, Reason};
+use super::mode_word;
+use super::words::{Context, age};
+
 /// Said of a delete rule about something that stays.
 const LOST: &str = ", but keep wins";
 /// How far a chain of "kept by …" is followed.
@@ -19,13 +21,10 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
     let mut out = String::new();
     let item = &context.contents.manifests()[manifest as usize];
     let goes = evaluation.manifests.goes(manifest);
-    let policy = &context.policies[context.acting].name;
+    let policy = context.policies[context.acting];
     let _ = writeln!(out, "{repository}@{}", item.digest);
-    let _ = writeln!(out, "{} under policy {policy}", if goes { "goes" } else { "stays" });
-    let pushed = item
-        .updated_at
-        .map_or_else(|| "at an unknown time".to_owned(), |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time))));
-    let _ = writeln!(out, "  {}, pushed {pushed}", item.media_type);
+    out += &paragraph("", 2, &format!("{} under policy {} ({})", if goes { "goes" } else { "stays" }, policy.name, mode_word(policy.mode)));
+    out += &paragraph("  ", 2, &format!("{}, pushed {}", item.media_type, when(context, item.updated_at)));
     if let Some(since) = item.untagged_since {
         let _ = writeln!(out, "  seen untagged since {since:.0}");
     }
@@ -42,10 +41,8 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
             (true, false) => "is removed",
             (false, _) => "stays",
         };
-        let moved = item
-            .updated_at
-            .map_or_else(|| "at an unknown time".to_owned(), |time| format!("{time:.0}, {} ago", age(context.now.duration_since(time))));
-        let _ = writeln!(out, "tag {} {verdict}\n  pushed or moved {moved}", item.name);
+        out += &paragraph("", 2, &format!("tag {} {verdict}", item.name));
+        let _ = writeln!(out, "  pushed or moved {}", when(context, item.updated_at));
         for reason in evaluation.tags.reasons(tag) {
             let lost = matches!(reason, Reason::DeleteRule(_)) && !evaluation.tags.goes(tag);
             point(&mut out, 2, &format!("{}{}", context.sentence(*reason), if lost { LOST } else { "" }));
@@ -55,19 +52,26 @@ pub fn explain(context: &Context<'_>, repository: &str, evaluation: &Evaluation,
     out
 }
 
-/// From when on something that stays would go, if nothing but the time changed; None: time alone never lets it go.
-pub fn outlook(from: Option<Timestamp>, now: Timestamp) -> String {
-    from.map_or_else(
-        || "time alone does not let it go, as far as this listing tells\n".to_owned(),
-        |from| format!("would go from {from:.0} on, in {}, if nothing else changed\n", age(from.duration_since(now))),
-    )
+fn when(context: &Context<'_>, time: Option<Time>) -> String {
+    let Some(time) = time.map(Timestamp::from) else { return "at an unknown time".to_owned() };
+    if context.now < time {
+        return format!("{time:.0}, in the future");
+    }
+    format!("{time:.0}, {} ago", age(context.now.duration_since(time)))
 }
 
-/// A point of a list, folded.
+/// From when on something that stays would go, if nothing but the time changed; None: time alone never lets it go.
+pub fn outlook(from: Option<Timestamp>, now: Timestamp) -> String {
+    let sentence = from.map_or_else(
+        || "time alone does not let it go, as far as this listing tells".to_owned(),
+        |from| format!("would go from {from:.0} on, in {}, if nothing else changed", age(from.duration_since(now))),
+    );
+    paragraph("", 2, &sentence)
+}
+
+/// A point of a list.
 fn point(out: &mut String, indent: usize, sentence: &str) {
-    for (number, line) in fold(sentence, WIDTH - indent - 2).iter().enumerate() {
-        let _ = writeln!(out, "{:indent$}{} {line}", "", if number == 0 { '-' } else { ' ' });
-    }
+    *out += &paragraph(&format!("{:indent$}- ", ""), indent + 2, sentence);
 }
 
 /// What keeps the thing that keeps it, and so on up to something that stays on its own account.
@@ -127,11 +131,9 @@ pub(super) fn holder(reason: Reason) -> Option<u32> {
 fn due(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, reason: Reason, manifest: u32, tag: Option<u32>) {
     if let Reason::Waits(rule) = reason {
         if let Some((since, due)) = context.waits(rule, evaluation, manifest, tag) {
-            let _ = writeln!(
-                out,
-                "    condemned since {since:.0}, goes after {due:.0}, in {}, if every run until then condemns it",
-                age(due.duration_since(context.now))
-            );
+            let ahead = age(due.duration_since(context.now));
+            let sentence = format!("condemned since {since:.0}, goes after {due:.0}, in {ahead}, if every run until then condemns it");
+            *out += &paragraph("    ", 4, &sentence);
         }
         return;
     }
@@ -143,6 +145,6 @@ fn due(out: &mut String, context: &Context<'_>, evaluation: &Evaluation, reason:
         return;
     };
     if let Some(due) = context.ends_at(rule, manifest, tag) {
-        let _ = writeln!(out, "    {ends} after {due:.0}, in {}", age(due.duration_since(context.now)));
+        *out += &paragraph("    ", 4, &format!("{ends} after {due:.0}, in {}", age(due.duration_since(context.now))));
     }
 }

@@ -18,12 +18,12 @@ use super::guard::Refusal;
 use super::plan::Plan;
 
 pub use behind::{Item, rules_behind};
-pub use difference::{Changed, Difference, difference, difference_as_text, edited_policies};
+pub use difference::{Change, Changed, Difference, difference, difference_as_text, edited_policies};
 pub use explain::{explain, outlook};
 pub use json::{InvalidDocument, SavedPlan, difference_to_json, inventory_from_json, inventory_to_json, plan_from_json, plan_to_json};
-pub use tally::{REFUSAL_CODES, Tally};
+pub use tally::{REFUSAL_CODES, RepositoryTally, Tally};
 pub use text::{Detail, applied, plan_as_markdown, plan_as_text};
-pub use words::{Context, fold};
+pub use words::{Context, other_time};
 
 /// Everything that was decided about one policy and one registry.
 #[derive(Debug, Clone, Copy)]

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
+use crate::layout::{list, paragraph};
 use crate::model::{Contents, Gap, Listing, TagName};
 use crate::policy::{Action, Policy};
 
 use super::super::apply::{Applied, Outcome, StepReport};
 use super::super::evaluate::{Evaluation, Reason};
 use super::super::plan::{Decision, LockStep, Steps, Why};
-use super::words::{Context, age, counted, lock_change, short, size};
+use super::words::{Context, age, counted, lock_change, other_time, short, size};
 use super::{Decided, DecidedRepository, mode_word};
 
 /// How much of a plan is shown.
@@ -23,15 +26,19 @@ pub enum Detail {
 
 /// So many tags of an image, and images of a reason, are written out.
 const TAGS_SHOWN: usize = 4;
-/// The columns of the narrowest terminal that reports are laid out for.
-const WIDTH: usize = 80;
+/// Where names and reasons begin, behind the verb.
+const BODY: usize = 10;
+const INDENT: &str = "          ";
 
 /// A plan for a terminal.
 pub fn plan_as_text(decided: &Decided<'_>, detail: Detail) -> String {
     let mut out = String::new();
     let Decided { policy, plan, refusals, repositories } = decided;
-    write_line(&mut out, 0, &format!("policy {} ({}) on {}", policy.name, mode_word(policy.mode), plan.registry));
-    write_line(&mut out, 0, &format!("listing of {:.0}, plan {}", plan.taken_at, plan.hash()));
+    out += &paragraph("", 2, &format!("policy {} ({}) on {}", policy.name, mode_word(policy.mode), plan.registry));
+    out += &paragraph("", 2, &format!("listing of {:.0}, plan {}", plan.taken_at, plan.hash()));
+    if let Some(sentence) = other_time(plan.taken_at, plan.now) {
+        out += &paragraph("", 2, &sentence);
+    }
     for (repository, planned) in repositories.iter().zip(&plan.repositories) {
         out.push('\n');
         match (&planned.decision, &repository.repository.listing, &repository.evaluation) {
@@ -44,13 +51,13 @@ pub fn plan_as_text(decided: &Decided<'_>, detail: Detail) -> String {
         }
     }
     if plan.repositories.is_empty() {
-        write_line(&mut out, 0, "\nno repository of the registry is named by this policy");
+        out += "\nno repository of the registry is named by this policy\n";
     }
     out.push('\n');
     for refusal in *refusals {
-        write_line(&mut out, 0, &format!("guard: {refusal}"));
+        out += &paragraph("guard: ", 7, &refusal.to_string());
     }
-    write_line(&mut out, 0, &totals(decided));
+    out += &paragraph("", 2, &totals(decided));
     out
 }
 
@@ -60,28 +67,22 @@ fn context<'a>(decided: &Decided<'a>, repository: &'a DecidedRepository<'a>, con
 }
 
 fn gaps_as_text(out: &mut String, name: &str, gaps: &[Gap]) {
-    write_line(out, 0, &format!("{name}: nothing is done here, because something is not known"));
+    *out += &paragraph("", 2, &format!("{name}: nothing is done here, because something is not known"));
     for gap in gaps {
-        write_line(out, 2, &gap.0);
+        *out += &paragraph("  ", 4, &gap.0);
     }
 }
 
 fn repository_as_text(out: &mut String, context: &Context<'_>, name: &str, steps: &Steps, evaluation: &Evaluation, detail: Detail) {
-    write_line(
-        out,
-        0,
-        &format!("{name}: {}, {} of them {}", counted(steps.images, "image", "images"), steps.images_going, going(steps.images_going)),
-    );
+    let images = counted(steps.images, "image", "images");
+    *out += &paragraph("", 2, &format!("{name}: {images}, {} of them {}", steps.images_going, going(steps.images_going)));
     let acting = context.policies[context.acting];
     let others = context.policies.iter().filter(|other| other.name != acting.name && deletes(other) && deletes(acting));
     let others: Vec<&str> = others.map(|other| &*other.name).collect();
     match others.as_slice() {
         [] => {}
-        [other] => write_line(out, 2, &format!("policy {other} deletes here, too, within limits of its own")),
-        others => {
-            let sentence = format!("policies {} delete here, too, each within limits of its own", others.join(", "));
-            wrapped(out, 2, &sentence.split(' ').map(str::to_owned).collect::<Vec<_>>(), "");
-        }
+        [other] => *out += &paragraph("  ", 4, &format!("policy {other} deletes here, too, within limits of its own")),
+        others => *out += &paragraph("  ", 4, &format!("policies {} delete here, too, each within limits of its own", others.join(", "))),
     }
     for lock in steps.locks() {
         entry(out, "lock", &lock_line(&lock), &lock.cause.to_string());
@@ -124,7 +125,7 @@ fn deleted_one_by_one(out: &mut String, context: &Context<'_>, evaluation: &Eval
     for DeletedImage { place, along } in deleted {
         entry(out, "delete", &image_line(context, *place), &sentences(context, evaluation.manifests.reasons(*place)));
         if 0 < *along {
-            write_line(out, 10, &format!("and {} that only it needed", counted(*along, "manifest", "manifests")));
+            *out += &paragraph(INDENT, BODY, &format!("and {} that only it needed", counted(*along, "manifest", "manifests")));
         }
     }
 }
@@ -145,7 +146,7 @@ fn deleted_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evalu
         entry(out, "delete", &format!("{} of {}{along}", counted(number, "image", "images"), size(bytes)), &why);
         let names: Vec<String> =
             images.iter().map(|image| format!("{} {}", image_name(context, image.place), age_of(context, image.place))).collect();
-        wrapped(out, 10, &names, ",");
+        *out += &list(INDENT, BODY, &names);
     }
 }
 
@@ -211,8 +212,23 @@ fn kept_newest_first(context: &Context<'_>, evaluation: &Evaluation) -> Vec<u32>
     kept
 }
 
-/// One line for each reason that images stay for, with a few of their names.
-fn kept_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluation) {
+/// The images that stay for one reason: how many, and the names of a few.
+struct Kept {
+    why: String,
+    images: u32,
+    names: Vec<String>,
+}
+
+impl Kept {
+    fn names(&self) -> String {
+        let more = self.images as usize - self.names.len();
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("{}{more}", self.names.join(", "))
+    }
+}
+
+/// What stays, by reason, and how many manifests stay only because these need them.
+fn kept(context: &Context<'_>, evaluation: &Evaluation) -> (Vec<Kept>, u32) {
     let mut by_reason: BTreeMap<String, (u32, Vec<String>)> = BTreeMap::new();
     let mut needed = 0;
     for place in kept_newest_first(context, evaluation) {
@@ -226,13 +242,17 @@ fn kept_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluati
             names.push(image_name(context, place));
         }
     }
-    for (why, (images, names)) in by_reason {
-        let more = images as usize - names.len();
-        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        entry(out, "keep", &format!("{}: {}{more}", counted(images, "image", "images"), names.join(", ")), &why);
+    (by_reason.into_iter().map(|(why, (images, names))| Kept { why, images, names }).collect(), needed)
+}
+
+/// One paragraph for each reason that images stay for, with a few of their names.
+fn kept_by_reason(out: &mut String, context: &Context<'_>, evaluation: &Evaluation) {
+    let (kept, needed) = kept(context, evaluation);
+    for kept in kept {
+        entry(out, "keep", &format!("{}: {}", counted(kept.images, "image", "images"), kept.names()), &kept.why);
     }
     if 0 < needed {
-        write_line(out, 2, &format!("keep    {} that these need", counted(needed, "manifest", "manifests")));
+        *out += &paragraph("  keep    ", BODY, &format!("{} that these need", counted(needed, "manifest", "manifests")));
     }
 }
 
@@ -258,7 +278,7 @@ fn shortened(tag: &str) -> &str {
 }
 
 fn age_of(context: &Context<'_>, manifest: u32) -> String {
-    let updated_at = context.contents.manifests()[manifest as usize].updated_at;
+    let updated_at = context.contents.manifests()[manifest as usize].updated_at.map(Timestamp::from);
     match updated_at {
         None => "age unknown".to_owned(),
         Some(time) if context.now < time => "in the future".to_owned(),
@@ -280,32 +300,8 @@ fn lock_line(lock: &LockStep<'_>) -> String {
 }
 
 fn entry(out: &mut String, verb: &str, what: &str, why: &str) {
-    write_line(out, 2, &format!("{verb:<6}  {what}"));
-    let words: Vec<String> = why.split(' ').map(str::to_owned).collect();
-    wrapped(out, 10, &words, "");
-}
-
-/// Words in lines of at most [`WIDTH`] characters; a longer word has a line to itself.
-fn wrapped(out: &mut String, indent: usize, words: &[String], separator: &str) {
-    let mut line = String::new();
-    for (place, word) in words.iter().enumerate() {
-        let comma = if place + 1 == words.len() { "" } else { separator };
-        if !line.is_empty() && WIDTH < indent + line.chars().count() + 1 + word.chars().count() + comma.len() {
-            write_line(out, indent, &line);
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-        line.push_str(comma);
-    }
-    write_line(out, indent, &line);
-}
-
-fn write_line(out: &mut String, indent: usize, line: &str) {
-    // Writing into a String cannot fail.
-    let _ = writeln!(out, "{:indent$}{line}", "");
+    *out += &paragraph(&format!("  {verb:<6}  "), BODY, what);
+    *out += &paragraph(INDENT, BODY, why);
 }
 
 fn totals(decided: &Decided<'_>) -> String {
@@ -330,19 +326,23 @@ fn totals(decided: &Decided<'_>) -> String {
     )
 }
 
-/// A plan for a review, as Markdown: one table for each repository, with everything that changes.
+/// A plan for a review, as Markdown: for each repository a table with everything that changes, and one with what stays, by reason.
 pub fn plan_as_markdown(decided: &Decided<'_>) -> String {
     let mut out = String::new();
-    let Decided { policy, plan, refusals, repositories: _ } = decided;
+    let Decided { policy, plan, refusals, repositories } = decided;
     let mode = mode_word(policy.mode);
+    // Writing into a String cannot fail.
     let _ = writeln!(out, "## Plan `{}`: policy `{}` ({mode}) on `{}`\n", plan.hash(), policy.name, plan.registry);
-    let _ = writeln!(out, "{}.", totals(decided));
+    let _ = writeln!(out, "Listing of {:.0}. {}.", plan.taken_at, totals(decided));
+    if let Some(sentence) = other_time(plan.taken_at, plan.now) {
+        let _ = writeln!(out, "\n> {sentence}");
+    }
     for refusal in *refusals {
         let _ = writeln!(out, "\n> **Guard:** {refusal}");
     }
-    for repository in &plan.repositories {
-        let _ = writeln!(out, "\n### `{}`\n", repository.name);
-        let steps = match &repository.decision {
+    for (repository, planned) in repositories.iter().zip(&plan.repositories) {
+        let _ = writeln!(out, "\n### `{}`\n", planned.name);
+        let steps = match &planned.decision {
             Decision::Steps(steps) => steps,
             Decision::Nothing(gaps) => {
                 for gap in gaps {
@@ -351,54 +351,75 @@ pub fn plan_as_markdown(decided: &Decided<'_>) -> String {
                 continue;
             }
         };
-        let _ = writeln!(out, "{} of {} go.", steps.images_going, counted(steps.images, "image", "images"));
-        if steps.is_empty() {
-            continue;
+        let _ = writeln!(out, "{} of {} {}.", steps.images_going, counted(steps.images, "image", "images"), going(steps.images_going));
+        if !steps.is_empty() {
+            steps_as_markdown(&mut out, steps);
         }
-        let _ = writeln!(out, "\n| do | what | digest | why |\n|---|---|---|---|");
-        for LockStep { digest, tag, change, cause, .. } in steps.locks() {
-            let name = tag.map_or("the manifest", TagName::as_str);
-            let _ = writeln!(out, "| lock | `{name}`: {} | `{}` | {cause} |", lock_change(change), digest.short());
-        }
-        for untag in steps.untags() {
-            let _ = writeln!(out, "| untag | `{}` | `{}` | {} |", untag.tag.name, untag.digest.short(), untag.cause);
-        }
-        for delete in steps.deletes() {
-            let tags: Vec<String> = delete.tags.iter().map(|tag| format!("`{}`", tag.name)).collect();
-            let tags = if tags.is_empty() { "untagged".to_owned() } else { tags.join(", ") };
-            let _ = writeln!(out, "| delete | {tags} | `{}` | {} |", delete.digest.short(), delete.cause);
+        if let Some((context, evaluation)) = repository.spoken_of(plan.now) {
+            kept_as_markdown(&mut out, &context, evaluation);
         }
     }
     out
+}
+
+fn steps_as_markdown(out: &mut String, steps: &Steps) {
+    let _ = writeln!(out, "\n| do | what | digest | why |\n|---|---|---|---|");
+    for LockStep { digest, tag, change, cause, .. } in steps.locks() {
+        let name = tag.map_or("the manifest", TagName::as_str);
+        let _ = writeln!(out, "| lock | `{name}`: {} | `{}` | {cause} |", lock_change(change), digest.short());
+    }
+    for untag in steps.untags() {
+        let _ = writeln!(out, "| untag | `{}` | `{}` | {} |", untag.tag.name, untag.digest.short(), untag.cause);
+    }
+    for delete in steps.deletes() {
+        let tags: Vec<String> = delete.tags.iter().map(|tag| format!("`{}`", tag.name)).collect();
+        let tags = if tags.is_empty() { "untagged".to_owned() } else { tags.join(", ") };
+        let _ = writeln!(out, "| delete | {tags} | `{}` | {} |", delete.digest.short(), delete.cause);
+    }
+}
+
+/// Whoever reviews what goes must see what stays: a rule that chooses too little shows there and nowhere else.
+fn kept_as_markdown(out: &mut String, context: &Context<'_>, evaluation: &Evaluation) {
+    let (kept, needed) = kept(context, evaluation);
+    if kept.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n| stays | such as | why |\n|---|---|---|");
+    for kept in kept {
+        let _ = writeln!(out, "| {} | {} | {} |", counted(kept.images, "image", "images"), kept.names(), kept.why);
+    }
+    if 0 < needed {
+        let _ = writeln!(
+            out,
+            "| {} | | the images above need {} |",
+            counted(needed, "manifest", "manifests"),
+            if needed == 1 { "it" } else { "them" }
+        );
+    }
 }
 
 /// What was done, for a terminal: one line for each step that did not simply succeed, and the sum.
 pub fn applied(applied: &Applied) -> String {
     let mut out = String::new();
     for repository in &applied.repositories {
-        for step in &repository.steps {
-            if let Some(line) = step_line(step) {
-                write_line(&mut out, 0, &format!("{}: {line}", repository.name));
-            }
+        for line in repository.steps.iter().filter_map(step_line) {
+            out += &paragraph("", 2, &format!("{}: {line}", repository.name));
         }
         if let Some(stopped) = &repository.stopped {
-            write_line(&mut out, 0, &format!("{}: stopped here: {stopped}", repository.name));
+            out += &paragraph("", 2, &format!("{}: stopped here: {stopped}", repository.name));
         }
     }
     let count = applied.counts();
-    write_line(
-        &mut out,
-        0,
-        &format!(
-            "applied: {} deleted, {} removed, {} changed, {} skipped, {} failed, {} not reached",
-            counted(count.deleted, "manifest", "manifests"),
-            counted(count.untagged, "tag", "tags"),
-            counted(count.relocked, "lock", "locks"),
-            count.skipped,
-            count.failed,
-            count.not_reached
-        ),
+    let sum = format!(
+        "applied: {} deleted, {} removed, {} changed, {} skipped, {} failed, {} not reached",
+        counted(count.deleted, "manifest", "manifests"),
+        counted(count.untagged, "tag", "tags"),
+        counted(count.relocked, "lock", "locks"),
+        count.skipped,
+        count.failed,
+        count.not_reached
     );
+    out += &paragraph("", 2, &sum);
     out
 }
 

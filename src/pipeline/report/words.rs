@@ -1,5 +1,7 @@
 //! Reasons, ages and sizes as people read them. Knows no layout.
 
+use std::cmp::Ordering;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Contents, Digest, Level, LockChange, Mark, Observations, Tag};
@@ -70,7 +72,7 @@ impl Context<'_> {
                 format!("it is among the newest {wanted} of the repository (keep_at_least)")
             }
             Reason::Ghost => "it is listed, but reading it finds nothing (a ghost)".to_owned(),
-            Reason::SubjectAbsent => "a companion of something that is not in the repository; no rule on tags chooses it".to_owned(),
+            Reason::SubjectAbsent => "it describes something that is not in the repository; no rule on `orphaned` chooses it".to_owned(),
             Reason::TagStays(tag) => format!("its tag {} stays", self.contents.tags()[tag as usize].name),
             Reason::WithManifest => "its manifest is held, with all its tags".to_owned(),
             Reason::ChildOf(index) => format!("a child of {}, which stays", self.manifest(index)),
@@ -167,9 +169,9 @@ impl Context<'_> {
         let item = &self.contents.manifests()[manifest as usize];
         let newest = |tags: &[Tag]| tags.iter().map(|tag| tag.updated_at).try_fold(item.updated_at?, |newest, at| Some(newest.max(at?)));
         let since = match (tag, self.contents.tagged(manifest)) {
-            (Some(tag), _) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?),
+            (Some(tag), _) => item.updated_at?.max(self.contents.tags()[tag as usize].updated_at?).into(),
             (None, []) => untagged_since(item, adopt_backlog, self.observations.since, self.now)?,
-            (None, companions) => newest(companions)?,
+            (None, companions) => newest(companions)?.into(),
         };
         since.checked_add(age.duration()).ok()
     }
@@ -251,19 +253,15 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// A sentence in lines of at most `width` characters; a longer word has a line to itself.
-pub fn fold(sentence: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in sentence.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
+/// What must be known of a decision for another time than that of its listing, as `--at` asks for one and an older listing implies.
+pub fn other_time(taken_at: Timestamp, now: Timestamp) -> Option<String> {
+    let ahead = now.duration_since(taken_at);
+    let length = age(ahead.abs());
+    match ahead.as_secs().cmp(&0) {
+        Ordering::Equal => None,
+        Ordering::Greater => Some(format!("decided for {now:.0}, {length} after the listing: nothing but the time is assumed to change")),
+        Ordering::Less => Some(format!("decided for {now:.0}, {length} before the listing, about what the listing shows")),
     }
-    lines
 }
 
 /// `1 image`, `2 images`.

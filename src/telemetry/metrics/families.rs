@@ -11,6 +11,9 @@ use super::latency::LatencyHistogram;
 /// The labels of everything that is told for each policy on each registry.
 pub(super) const POLICY_LABELS: [&str; 2] = ["policy", "registry"];
 
+/// The label of what is told for single repositories, where the settings ask for it.
+pub(super) const REPOSITORY_LABEL: &str = "repository";
+
 /// A metric as it is described to people.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Described {
@@ -89,6 +92,18 @@ macro_rules! families {
     };
 }
 
+impl Families {
+    /// What counts on and on for single repositories.
+    pub(super) fn of_repositories_counted(&self) -> [&IntCounterVec; 2] {
+        [&self.repository_manifests_deleted, &self.repository_deleted_bytes_estimate]
+    }
+
+    /// What tells of the last run for single repositories.
+    pub(super) fn of_repositories_measured(&self) -> [&GaugeVec; 3] {
+        [&self.repository_manifests_would_delete, &self.repository_manifests_kept, &self.repository_incomplete]
+    }
+}
+
 fn registered<F: Family>(registry: &Registry, described: Option<&Described>) -> F {
     let described = described.expect("the table has a row for every field: both come from one list");
     let family = F::make(described).expect("the names and labels of the table are valid, which every test of this module checks");
@@ -141,6 +156,8 @@ families! {
     manifests_deleted: IntCounterVec = "retaind_manifests_deleted_total" ["policy", "registry"];
     /// Manifests that the plan of the last run deletes, before limits; in dry-run they stay.
     manifests_would_delete: GaugeVec = "retaind_manifests_would_delete" ["policy", "registry"];
+    /// Manifests and tags that the last run left to later ones, because `on_limit: oldest_first` drains a backlog; in dry-run it would.
+    left_to_later_runs: GaugeVec = "retaind_removals_left_to_later_runs" ["policy", "registry"];
     /// Manifests that stayed in the last run, each counted once, by the first of its reasons.
     manifests_kept: GaugeVec = "retaind_manifests_kept" ["policy", "registry", "reason"];
     /// Repositories that the last run decided nothing about, because something of them could not be listed or read.
@@ -159,6 +176,17 @@ families! {
     lock_failures: IntCounterVec = "retaind_lock_failures_total" ["policy", "registry"];
     /// Steps left out because something was no longer as the plan expected.
     steps_skipped: IntCounterVec = "retaind_steps_skipped_total" ["policy", "registry"];
+
+    /// Manifests of the repository deleted, by a run or by the registry together with their subject.
+    repository_manifests_deleted: IntCounterVec = "retaind_repository_manifests_deleted_total" ["policy", "registry", "repository"];
+    /// Sizes of deleted manifests of the repository: an upper estimate of what was freed, because shared layers count each time.
+    repository_deleted_bytes_estimate: IntCounterVec = "retaind_repository_deleted_bytes_estimate_total" ["policy", "registry", "repository"];
+    /// Manifests of the repository that the plan of the last run deletes, before limits; in dry-run they stay.
+    repository_manifests_would_delete: GaugeVec = "retaind_repository_manifests_would_delete" ["policy", "registry", "repository"];
+    /// Manifests of the repository that stayed in the last run.
+    repository_manifests_kept: GaugeVec = "retaind_repository_manifests_kept" ["policy", "registry", "repository"];
+    /// Whether the last run decided nothing about the repository (1), because something of it could not be listed or read.
+    repository_incomplete: GaugeVec = "retaind_repository_incomplete" ["policy", "registry", "repository"];
 
     /// Attempts to ask the registry, retries included, by HTTP status; code "none": no answer came.
     registry_requests: IntCounterVec = "retaind_registry_requests_total" ["registry", "operation", "code"];

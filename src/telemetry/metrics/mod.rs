@@ -4,6 +4,7 @@
 mod families;
 mod latency;
 mod reference;
+mod repositories;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use crate::policy::Mode;
 
 use families::{Families, Family as _};
 pub use reference::metrics_reference;
+use repositories::{Counted, Shown};
 
 /// The media type of what [`Metrics::text`] returns.
 pub const METRICS_MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -30,12 +32,15 @@ pub struct Metrics {
     families: Families,
     /// What has series: a run of a policy that was removed meanwhile must not bring them back.
     known: Mutex<Known>,
+    /// How many repositories of each policy on each registry have series of their own.
+    repositories_max: usize,
 }
 
 #[derive(Default)]
 struct Known {
     policies: BTreeSet<SeriesKey>,
     registries: BTreeSet<RegistryName>,
+    shown: Shown,
 }
 
 /// Which program runs.
@@ -179,8 +184,8 @@ impl SkipReason {
 const TOKEN_KINDS: [&str; 3] = ["identity", "refresh", "access"];
 
 impl Metrics {
-    /// Metrics of a program that has read no file yet.
-    pub fn new(build: &Build) -> Self {
+    /// Metrics of a program that has read no file yet. So many repositories of each policy on each registry have series of their own.
+    pub fn new(build: &Build, repositories_max: usize) -> Self {
         let registry = Registry::new();
         let families = Families::registered_in(&registry);
         if let Some(process) = process() {
@@ -196,7 +201,7 @@ impl Metrics {
         for counter in [&families.config_reloads, &families.config_reload_failures] {
             counter.with_label_values(NONE);
         }
-        Self { registry, families, known: Mutex::default() }
+        Self { registry, families, known: Mutex::default(), repositories_max }
     }
 
     /// The page that Prometheus reads.
@@ -217,6 +222,7 @@ impl Metrics {
         let new = Known {
             policies: policies.iter().map(|policy| policy.key.clone()).collect(),
             registries: registries.iter().cloned().collect(),
+            shown: Shown::default(),
         };
         let mut known = self.known();
         for SeriesKey { policy, registry } in known.policies.difference(&new.policies) {
@@ -225,7 +231,9 @@ impl Metrics {
         for registry in known.registries.difference(&new.registries) {
             families.forget(&[("registry", registry.as_str())]);
         }
-        *known = new;
+        let mut shown = std::mem::take(&mut known.shown);
+        shown.keep_only(&new.policies);
+        *known = Known { shown, ..new };
         registries.iter().for_each(|registry| self.begin_registry(registry));
         policies.iter().for_each(|policy| self.begin_policy(policy));
     }
@@ -292,6 +300,27 @@ impl Metrics {
             }
             count(families, labels, tally);
         });
+        // A run that came to no plan tells nothing of repositories.
+        if 0 < self.repositories_max && !tally.repositories.is_empty() {
+            self.count_repositories(key, tally);
+        }
+    }
+
+    fn count_repositories(&self, key: &SeriesKey, tally: &Tally) {
+        let mut known = self.known();
+        if !known.policies.contains(key) {
+            return;
+        }
+        let (families, labels) = (&self.families, &[&*key.policy, key.registry.as_str()]);
+        let ended = known.shown.choose(key, &tally.repositories, self.repositories_max);
+        for (name, counter) in ended.iter().flat_map(|name| families.of_repositories_counted().map(|counter| (name, counter))) {
+            // Fails only where the series is gone already.
+            let _ = counter.remove_label_values(&and(labels, name.as_str()));
+        }
+        families.of_repositories_measured().into_iter().for_each(|gauge| gauge.forget(&named(labels)));
+        for (repository, counted) in known.shown.labelled(key, &tally.repositories) {
+            count_repository(families, &and(labels, repository), &counted);
+        }
     }
 
     /// A run that was due did not begin.
@@ -390,6 +419,7 @@ fn process() -> Option<Box<dyn Collector>> {
 fn count(families: &Families, labels: &[&str; 2], tally: &Tally) {
     count_steps(families, labels, tally);
     families.manifests_would_delete.with_label_values(labels).set(number(tally.going));
+    families.left_to_later_runs.with_label_values(labels).set(number(tally.left_to_later_runs));
     families.repositories_incomplete.with_label_values(labels).set(number(tally.incomplete));
     // A reason that holds for nothing any more must not keep its old number.
     families.manifests_kept.forget(&named(labels));
@@ -415,6 +445,15 @@ fn count_steps(families: &Families, labels: &[&str; 2], tally: &Tally) {
     for (counter, count) in counters {
         counter.with_label_values(labels).inc_by(count);
     }
+}
+
+fn count_repository(families: &Families, labels: &[&str; 3], counted: &Counted) {
+    let Counted { going, kept, incomplete, deleted, deleted_bytes } = *counted;
+    families.repository_manifests_would_delete.with_label_values(labels).set(number(going));
+    families.repository_manifests_kept.with_label_values(labels).set(number(kept));
+    families.repository_incomplete.with_label_values(labels).set(number(incomplete));
+    families.repository_manifests_deleted.with_label_values(labels).inc_by(deleted);
+    families.repository_deleted_bytes_estimate.with_label_values(labels).inc_by(deleted_bytes);
 }
 
 /// What a client asked for tokens: anything but a 200 brings none.

@@ -268,6 +268,36 @@ repository app
     stage.account();
 }
 
+/// An SBOM and a signature go because what they describe is not there. Somebody pushes it again right before: they stay.
+#[tokio::test(start_paused = true)]
+async fn what_describes_an_image_that_came_back_stays() {
+    const IMAGE: &str = "now 2026-06-01T00:00:00Z\nrepository app\n  image signed tags 2.0 age 90d\n";
+    let signed = Stage::new(IMAGE, POLICIES).digest("app", "signed");
+    let drawing = format!(
+        "{APP}  artifact sbom subject {signed} type application/spdx+json age 30d\n  image signature tags sha256-{}.sig age 20d\n",
+        signed.hex()
+    );
+    let policies = POLICIES.replace("tags: { glob: [\"pr-*\"] }", "orphaned: true, adopt_backlog: true");
+    for (described_by, other) in [("sbom", "signature"), ("signature", "sbom")] {
+        let stage = Stage::new(&drawing, &policies);
+        let digest = stage.digest("app", described_by);
+        before(&stage, 1, reread(digest), |emulator| {
+            emulator.seed(IMAGE).expect("a push");
+        });
+        let ran = stage.run("ci").await;
+        let why = format!("{}, which it describes, is there", signed.short());
+        assert_eq!(outcomes(&stage, &ran, described_by), [Outcome::Skipped(why)], "{}", ran.said);
+        assert!(left(&stage).contains(&described_by.to_owned()), "{other} alone may have gone before");
+        assert!(!stage.emulator.requests().iter().any(|request| request.path.contains(&digest.to_string())));
+        assert!(stage.plan_again("ci").await.is_empty, "it describes what is there");
+        stage.account();
+    }
+    // With nothing pushed in between both go.
+    let stage = Stage::new(&drawing, &policies);
+    assert!(stage.run("ci").await.applied().is_complete());
+    assert_eq!(left(&stage), ["kept", "mixed", "multi", "multi/linux/amd64", "multi/linux/arm64", "one", "two"]);
+}
+
 /// What a rule closed and no longer asks for is opened only as long as it is as the rule left it, up to the last read.
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_others_touch_is_no_longer_ours() {

@@ -22,6 +22,7 @@ use May::{Use, UseAnything};
 /// Every module and what it may use, from the inside out. `pipeline` alone is its `mod.rs`: the program on one screen.
 const LAYERS: &[(&str, May)] = &[
     ("clock", Use(&[])),
+    ("layout", Use(&[])),
     ("model", Use(&[])),
     ("policy", Use(&["model", "policy::schedule"])),
     // A layer of its own, because it alone knows how `cron` thinks of time.
@@ -35,7 +36,7 @@ const LAYERS: &[(&str, May)] = &[
     ("pipeline::inventory", Use(&["model", "acr", "state", "clock"])),
     ("pipeline::apply", Use(&["model", "acr", "state", "clock", "pipeline::plan", "pipeline::guard"])),
     // Of `apply` only the values that say what became of each step.
-    ("pipeline::report", Use(&["model", "policy", "pipeline::evaluate", "pipeline::plan", "pipeline::guard", "pipeline::apply"])),
+    ("pipeline::report", Use(&["layout", "model", "policy", "pipeline::evaluate", "pipeline::plan", "pipeline::guard", "pipeline::apply"])),
     (
         "pipeline",
         Use(&[
@@ -55,7 +56,7 @@ const LAYERS: &[(&str, May)] = &[
     ),
     // Decides again, at other times.
     ("pipeline::outlook", Use(&["model", "policy", "pipeline", "pipeline::report"])),
-    ("config", Use(&["model", "policy"])),
+    ("config", Use(&["layout", "model", "policy"])),
     // The values that metrics are told in.
     ("telemetry", Use(&["model", "policy", "acr", "pipeline::report"])),
     // Nothing of ours, so that one misreading of the registry's ways cannot make both sides of a test agree.
@@ -68,6 +69,7 @@ const LAYERS: &[(&str, May)] = &[
 
 /// A function from values to a value, nothing else: what decides about deletion must give the same answer always.
 const PURE: &[&str] = &[
+    "layout",
     "model",
     "policy",
     "policy::schedule",

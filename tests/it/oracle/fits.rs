@@ -1,9 +1,13 @@
-//! What filters ask of a manifest, by the configuration reference: yes, no, or not to be said.
+//! What filters ask of a manifest, by the configuration reference: yes, no, or not to be said. Reads globs, keys and dates by itself.
 
 use retaind::model::{Manifest, Platform, References, Texts};
-use retaind::policy::{END_OF_LIFE_KEY, Filter, KeyValue, LIFECYCLE_ARTIFACT_TYPE, Pattern, end_of_life};
+use retaind::policy::{Filter, KeyValue, Pattern};
 
 use super::Oracle;
+
+/// As Microsoft's documentation writes them.
+const LIFECYCLE_TYPE: &str = "application/vnd.microsoft.artifact.lifecycle";
+const END_KEY: &str = "vnd.microsoft.artifact.lifecycle.end-of-life.date";
 
 /// In the order in which the least of several is the answer to all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +37,7 @@ fn pairs(wanted: &[KeyValue], texts: &Texts) -> Fit {
         Texts::NotRead | Texts::Unreadable(_) => Fit::Unknown,
         Texts::Known(pairs) => {
             let fits = |wanted: &KeyValue, (key, value): (&str, &str)| {
-                *wanted.key == *key && wanted.value.as_ref().is_none_or(|glob| glob.matches(value))
+                *wanted.key == *key && wanted.value.as_ref().is_none_or(|glob| any(std::slice::from_ref(glob), value))
             };
             Fit::from(wanted.iter().any(|wanted| pairs.iter().any(|pair| fits(wanted, pair))))
         }
@@ -41,7 +45,62 @@ fn pairs(wanted: &[KeyValue], texts: &Texts) -> Fit {
 }
 
 fn any(globs: &[Pattern], text: &str) -> bool {
-    globs.iter().any(|glob| glob.matches(text))
+    globs.iter().any(|glob| matches(glob.as_str(), text))
+}
+
+/// Whether a glob matches the whole text: tried out at every place. What worlds draw has `**` as a whole segment or at the end of one.
+fn matches(glob: &str, text: &str) -> bool {
+    if let Some(rest) = glob.strip_prefix("**") {
+        return text.char_indices().map(|(place, _)| place).chain([text.len()]).any(|place| matches(rest, &text[place..]));
+    }
+    if let Some(rest) = glob.strip_prefix('*') {
+        let segment = text.find('/').unwrap_or(text.len());
+        return (0..=segment).filter(|place| text.is_char_boundary(*place)).any(|place| matches(rest, &text[place..]));
+    }
+    if let Some((alternatives, rest)) = glob.strip_prefix('{').and_then(|glob| glob.split_once('}')) {
+        return alternatives.split(',').any(|alternative| matches(&format!("{alternative}{rest}"), text));
+    }
+    let Some(first) = text.chars().next() else { return glob.is_empty() };
+    let after = &text[first.len_utf8()..];
+    if let Some((class, rest)) = glob.strip_prefix('[').and_then(|glob| glob.split_once(']')) {
+        let members: Vec<char> = class.chars().collect();
+        let is_member = match members[..] {
+            [from, '-', to] => (from..=to).contains(&first),
+            _ => members.contains(&first),
+        };
+        return is_member && matches(rest, after);
+    }
+    match glob.strip_prefix('?') {
+        Some(rest) => first != '/' && matches(rest, after),
+        None => glob.strip_prefix(first).is_some_and(|rest| matches(rest, after)),
+    }
+}
+
+/// The second from which on a life is over: the one after a date's day in UTC, or the time itself. None: it cannot be read.
+fn end(text: &str) -> Option<i64> {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i64>().ok())?;
+    let (date, time) = text.split_at_checked("2026-01-31".len())?;
+    let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else { return None };
+    let (year, month, day) = (digits(year)?, digits(month)?, digits(day)?);
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let lengths = |year| [31, if is_leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let before = usize::try_from(month - 1).ok()?;
+    if !(1..=*lengths(year).get(before)?).contains(&day) || year < 1970 {
+        return None;
+    }
+    let days = (1970..year).flat_map(lengths).sum::<i64>() + lengths(year)[..before].iter().sum::<i64>() + day - 1;
+    if time.is_empty() {
+        return Some((days + 1) * 86_400);
+    }
+    let (clock, zone) = time.strip_prefix('T')?.split_at_checked("23:59:59".len())?;
+    let seconds = |clock: &str| clock.split(':').try_fold(0, |sum, part| Some(sum * 60 + digits(part)?));
+    let ahead = match zone.split_at_checked(1)? {
+        ("Z", "") => 0,
+        ("+", offset) => seconds(offset)? * 60,
+        ("-", offset) => -seconds(offset)? * 60,
+        _ => return None,
+    };
+    Some(days * 86_400 + seconds(clock)? - ahead)
 }
 
 impl Oracle<'_> {
@@ -129,16 +188,17 @@ impl Oracle<'_> {
         let mut dates = Vec::new();
         for tells in std::iter::once(place).chain(referrers) {
             let Some(facts) = &self.world.manifests[tells].facts else { return Fit::Unknown };
-            if tells != place && facts.artifact_type.as_deref() != Some(LIFECYCLE_ARTIFACT_TYPE) {
+            if tells != place && facts.artifact_type.as_deref() != Some(LIFECYCLE_TYPE) {
                 continue;
             }
             let Texts::Known(annotations) = &facts.annotations else { return Fit::Unknown };
-            for (_, date) in annotations.iter().filter(|(key, _)| *key == END_OF_LIFE_KEY) {
-                let Some(date) = end_of_life(date) else { return Fit::Unknown };
+            for (_, date) in annotations.iter().filter(|(key, _)| *key == END_KEY) {
+                let Some(date) = end(date) else { return Fit::Unknown };
                 dates.push(date);
             }
         }
-        dates.into_iter().max().map_or(Fit::No, |latest| Fit::from(latest < self.world.now))
+        // Worlds are at whole seconds.
+        dates.into_iter().max().map_or(Fit::No, |latest| Fit::from(latest < self.world.now.as_second()))
     }
 }
 

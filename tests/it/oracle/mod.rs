@@ -2,9 +2,10 @@
 //! repositories of a few manifests. Shares only the model, the policies and their patterns with the engine.
 
 mod fits;
+mod locks;
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -16,8 +17,9 @@ use retaind::policy::{
 use crate::worlds::World;
 
 use fits::Fit;
+use locks::{Lockable, Relocked};
 
-/// What goes; everything else stays.
+/// What goes, and which locks change; everything else stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) manifests: BTreeSet<Digest>,
@@ -25,6 +27,7 @@ pub(crate) struct Answer {
     /// Tags that may go or stay: the description leaves room. They are condemned, on an image that stays anyhow and that something
     /// describes which also stays, though for others' sake.
     pub(crate) either: BTreeSet<TagName>,
+    pub(crate) locks: BTreeMap<Lockable, Relocked>,
 }
 
 /// What the semantics say goes.
@@ -60,6 +63,7 @@ pub(crate) fn answer(world: &World) -> Answer {
             answer.either.insert(name);
         }
     }
+    answer.locks = oracle.relocked(&answer);
     answer
 }
 
@@ -205,9 +209,10 @@ impl<'a> Oracle<'a> {
         self.manifests().any(|holder| self.holds[holder][manifest])
     }
 
-    /// What the selector `untagged` is about.
+    /// What the selector `untagged` is about. What names a subject is no image, whether its subject is here or not.
     fn is_untagged_image(&self, manifest: usize) -> bool {
-        !self.is_ghost(manifest) && self.tags_of(manifest).next().is_none() && !self.is_held(manifest)
+        let describes = self.world.manifests[manifest].references.subject().is_some();
+        !self.is_ghost(manifest) && !describes && self.tags_of(manifest).next().is_none() && !self.is_held(manifest)
     }
 
     // Times.
@@ -218,11 +223,11 @@ impl<'a> Oracle<'a> {
     }
 
     fn manifest_time(&self, manifest: usize) -> Option<Timestamp> {
-        self.known(self.world.manifests[manifest].updated_at)
+        self.known(self.world.manifests[manifest].updated_at.map(Timestamp::from))
     }
 
     fn tag_time(&self, tag: usize) -> Option<Timestamp> {
-        let own = self.known(self.world.tags[tag].updated_at)?;
+        let own = self.known(self.world.tags[tag].updated_at.map(Timestamp::from))?;
         Some(own.max(self.manifest_time(self.owner[tag])?))
     }
 
@@ -242,7 +247,7 @@ impl<'a> Oracle<'a> {
     /// When the age of an untagged image began.
     fn untagged_time(&self, manifest: usize, adopt_backlog: bool) -> Timestamp {
         let Manifest { updated_at, untagged_since, .. } = &self.world.manifests[manifest];
-        let (updated_at, untagged_since) = (*updated_at, *untagged_since);
+        let (updated_at, untagged_since) = (updated_at.map(Timestamp::from), untagged_since.map(Timestamp::from));
         let pushed = updated_at.unwrap_or(self.world.now);
         let is_backlog = match (untagged_since, self.world.observed_since) {
             (None, _) | (_, None) => true,
@@ -548,13 +553,14 @@ impl<'a> Oracle<'a> {
         self.keep_rules().any(|(keep, rule)| self.is_kept_by(keep, rule, Item::Bare(manifest)))
     }
 
-    /// A companion of something that is not here, and no rule condemns it.
+    /// A referrer or companion of something that is not here, and no rule condemns it.
     fn nothing_chooses(&self, manifest: usize) -> bool {
-        self.is_companion_alone(manifest) && !self.bare_is_condemned(manifest)
+        self.describes_and_is_alone(manifest) && !self.bare_is_condemned(manifest)
     }
 
-    fn is_companion_alone(&self, manifest: usize) -> bool {
-        self.tags_of(manifest).next().is_some() && self.ordinary_tags_of(manifest).next().is_none() && !self.is_held(manifest)
+    fn describes_and_is_alone(&self, manifest: usize) -> bool {
+        let describes = self.tags_of(manifest).next().is_some() || self.world.manifests[manifest].references.subject().is_some();
+        describes && self.ordinary_tags_of(manifest).next().is_none() && !self.is_held(manifest)
     }
 
     // Reachability.
@@ -606,8 +612,8 @@ impl<'a> Oracle<'a> {
     /// What goes: condemned images, and what they take along.
     fn going(&self, stays: &[bool]) -> Vec<bool> {
         let is_root = |manifest: usize| {
-            let companion_alone = self.is_companion_alone(manifest) && !self.is_ghost(manifest);
-            self.ordinary_tags_of(manifest).next().is_some() || self.is_untagged_image(manifest) || companion_alone
+            let describes_alone = self.describes_and_is_alone(manifest) && !self.is_ghost(manifest);
+            self.ordinary_tags_of(manifest).next().is_some() || self.is_untagged_image(manifest) || describes_alone
         };
         let mut goes = self.each_manifest(|manifest| !stays[manifest] && is_root(manifest));
         loop {
@@ -646,12 +652,37 @@ fn slots(count: &Count) -> usize {
 }
 
 mod agreement {
-    use retaind::pipeline::evaluate::evaluate;
-    use retaind::policy::Action;
+    use std::collections::BTreeMap;
+
+    use retaind::model::Contents;
+    use retaind::pipeline::evaluate::{AskedByRules, Evaluation, LockDecision, LockPlace, RuleRef, evaluate};
 
     use crate::worlds::{Language, World, for_many_worlds, for_many_worlds_in, short, short_tag};
 
+    use super::locks::{Lockable, Relocked, attributes};
     use super::{Answer, answer};
+
+    /// The locks that the engine changes.
+    fn relocked(world: &World, contents: &Contents, evaluation: &Evaluation) -> BTreeMap<Lockable, Relocked> {
+        let name = |rule: &RuleRef| {
+            assert_eq!(usize::from(rule.policy), world.acting, "only the acting policy writes locks");
+            world.acting().rules[usize::from(rule.rule)].name.to_string()
+        };
+        let each = |decision: &LockDecision| {
+            let LockDecision { place, change, asked } = decision;
+            let AskedByRules { rules: _, closed_by, released_by } = &evaluation.locks.asked[*asked as usize];
+            let item = match *place {
+                LockPlace::Manifest(manifest) => (contents.manifests()[manifest as usize].digest, None),
+                LockPlace::Tag(tag) => (contents.tags()[tag as usize].digest, Some(contents.tags()[tag as usize].name.clone())),
+            };
+            let closed =
+                closed_by.iter().flat_map(|(rule, change)| attributes(*change).map(|set| (name(rule), set)).into_iter().enumerate());
+            let closed = closed.filter(|(_, (_, set))| *set == Some(false)).map(|(attribute, (rule, _))| (rule, attribute));
+            let released_by = released_by.iter().map(name).collect();
+            (item, Relocked { set: attributes(*change), closed_by: closed.collect(), released_by })
+        };
+        evaluation.locks.decisions.iter().map(each).collect()
+    }
 
     /// What the engine says.
     fn engine(world: &World) -> Answer {
@@ -661,6 +692,7 @@ mod agreement {
             manifests: evaluation.manifests.going().map(|manifest| contents.manifests()[manifest as usize].digest).collect(),
             tags: evaluation.tags.going().map(|tag| contents.tags()[tag as usize].name.clone()).collect(),
             either: Default::default(),
+            locks: relocked(world, &contents, &evaluation),
         }
     }
 
@@ -668,14 +700,18 @@ mod agreement {
         let manifests: Vec<String> = answer.manifests.iter().map(|digest| short(*digest)).collect();
         let tags: Vec<String> = answer.tags.iter().map(short_tag).collect();
         let either: Vec<String> = answer.either.iter().map(short_tag).collect();
-        format!("manifests [{}] tags [{}] either [{}]", manifests.join(" "), tags.join(" "), either.join(" "))
+        let locks: Vec<String> =
+            answer.locks.iter().map(|((digest, tag), relocked)| format!("{} {tag:?} {relocked:?}", short(*digest))).collect();
+        format!("manifests [{}] tags [{}] either [{}] locks {locks:#?}", manifests.join(" "), tags.join(" "), either.join(" "))
     }
 
     fn agree(world: &World) -> Result<(), String> {
-        let (engine, oracle) = (engine(world), answer(world));
+        let (mut engine, oracle) = (engine(world), answer(world));
+        engine.locks.retain(|(_, tag), _| tag.as_ref().is_none_or(|tag| !oracle.either.contains(tag)));
         let agreed = engine.manifests == oracle.manifests
             && engine.tags.difference(&oracle.tags).all(|tag| oracle.either.contains(tag))
-            && oracle.tags.is_subset(&engine.tags);
+            && oracle.tags.is_subset(&engine.tags)
+            && engine.locks == oracle.locks;
         if agreed { Ok(()) } else { Err(format!("the engine lets go {}\nthe oracle lets go {}", drawn(&engine), drawn(&oracle))) }
     }
 
@@ -694,27 +730,35 @@ mod agreement {
     fn they_agree_about_waiting_times() {
         for_many_worlds_in(Language::Whole, |world, mut rng| {
             let mut waiting = world.clone();
-            waiting.mark(&mut rng);
-            let acting = waiting.acting;
-            for rule in &mut waiting.policies[acting].rules {
-                if let Action::Delete(delete) = &mut rule.action {
-                    delete.condemned_for = rng.bool().then(|| "72h".parse().expect("an age"));
-                }
-            }
+            waiting.wait_for_some(&mut rng);
             agree(&waiting).map_err(|why| format!("{waiting}{why}"))
+        });
+    }
+
+    /// With lock rules that let go, and locks that rules of any kind closed before, some of which others changed since.
+    #[test]
+    fn they_agree_about_locks_that_rules_let_go() {
+        for_many_worlds_in(Language::Whole, |world, mut rng| {
+            let mut closed = world.clone();
+            closed.close_some(&mut rng);
+            agree(&closed).map_err(|why| format!("{closed}{why}"))
         });
     }
 
     /// The worlds are worth asking about: a good part of them loses something, and nothing that the drawing can do is rare.
     #[test]
     fn worlds_are_eventful() {
-        let (mut losing, mut untagging, mut roomy) = (0, 0, 0);
+        let (mut losing, mut untagging, mut roomy, mut letting_go) = (0, 0, 0, 0);
         for seed in 0..2_000 {
-            let answer = answer(&World::drawn(seed));
+            let mut world = World::drawn(seed);
+            let answer = answer(&world);
+            world.close_some(&mut fastrand::Rng::with_seed(seed));
+            letting_go += usize::from(super::answer(&world).locks.values().any(|relocked| !relocked.released_by.is_empty()));
             losing += usize::from(!answer.manifests.is_empty());
             untagging += usize::from(answer.manifests.is_empty() && !answer.tags.is_empty());
             roomy += usize::from(!answer.either.is_empty());
         }
         assert!(600 < losing && 100 < untagging && roomy < 20, "of 2000: {losing} lose images, {untagging} tags alone, {roomy} leave room");
+        assert!(600 < letting_go, "of 2000: {letting_go} let go of a lock");
     }
 }

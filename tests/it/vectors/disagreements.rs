@@ -1,31 +1,6 @@
 //! Where other tools disagree with each other, and how we decide: a test for each, which needs no file of cases.
 //!
-//! How cleaning went wrong elsewhere, and where it is held against: what concerns deciding, by cause.
-//!
-//! | cause | held against by |
-//! |---|---|
-//! | no tag taken for not needed: platforms of kept indexes go | scenario `images-of-several-platforms`, law on children in `laws.rs` |
-//! | children go with one index although another has them | scenario `shared-children` |
-//! | referrers taken for untagged images | scenario `signatures` |
-//! | companion tags counted as tags, or left behind for ever | scenarios `companion-tags`, `orphans` |
-//! | a digest deleted for one of its tags | scenario `one-kept-tag`, [`one_of_several_tags_is_removed_and_the_image_stays`] |
-//! | what protects is found while deleting, in the order of a list | [`a_child_listed_before_its_index_stays`] |
-//! | an index that is not read needs nothing | scenario `unreadable-manifests` |
-//! | a count over one page, a list taken for complete | scenario `truncated-tags`, `gitlab-paged-*` and `acrcli-list-*` among the cases |
-//! | tags, signatures or children counted as images | scenarios `counting-images`, `newest-of-each-minor` |
-//! | a count before the filter | [`what_a_rule_does_not_choose_changes_nothing_of_its_count`] |
-//! | what is protected uses a place in a count | [`what_is_protected_uses_no_place_in_a_count`] |
-//! | the time of a build taken for an age | nothing reads it: `Manifest` has the registry's time alone |
-//! | an order that is none, so that the input decides | laws on order in `laws.rs`, `snok-keepn-order-*` |
-//! | an unknown time taken for 1970, an invented one for now | scenario `times-that-mean-nothing`, [`an_unknown_time_keeps`] |
-//! | ages that overflow, or are zero when they cannot be read | unit tests of `policy::Age`, `acrcli-dur-*` |
-//! | numbers without a unit | the same |
-//! | a release by moving a tag does not make it younger | scenario `young-and-few` |
-//! | the image that a tag left goes at once | scenario `untagged-since`: production moves twice, and both images stay for the whole age |
-//! | an age that untagged images ignore | scenario `untagged-since` |
-//! | patterns on a part of a name; a negation read as a name | unit tests of `policy::pattern`, `snok-glob-*`, `nora-glob-*` |
-//! | a repository that nobody named | scenario `what-no-policy-names`, [`a_repository_that_no_policy_names_is_untouched`] |
-//! | a count of zero, an empty choice, a text for a number | [`zero_and_nothing_are_refused`], [`what_cannot_be_read_is_refused`] |
+//! How cleaning went wrong elsewhere, and what holds that off, is in `failures`.
 
 use jiff::SignedDuration;
 use retaind::model::Locks;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use retaind::config::resolve_policies;
 use retaind::model::{
     Contents, Digest, Facts, Gap, Inventory, Listing, Locks, Manifest, MediaType, Observations, References, Repository, RepositoryName,
-    Tag, TagName, Texts,
+    Tag, TagName, Texts, Time,
 };
 use retaind::pipeline::decide;
 use retaind::pipeline::guard::{self, Circumstances};
@@ -275,7 +275,7 @@ fn digest(repository: &str, id: &str) -> Digest {
 fn contents(repository: &str, images: &[Image], unknown_tags: &[String]) -> Contents {
     let (mut manifests, mut tags) = (Vec::new(), Vec::new());
     for image in images {
-        let updated_at = image.age.map(|age| now() - age - BACK);
+        let updated_at = image.age.map(|age| Time::from(now() - age - BACK));
         let children = image.children.iter().map(|child| digest(repository, child)).collect();
         let subject = image.subject.as_ref().map(|subject| digest(repository, subject));
         let annotations = image.annotations.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();

@@ -30,11 +30,6 @@ pub(super) const ELSEWISE: &[(&str, &str, &str)] = &[
     ("gitlab-paged-keep-3", r#"["C"]"#, UNKNOWN_TIME_AND_SLOTS),
     ("acrcli-keep-1", r#"[["v1","v2","v3"],false]"#, "of tags of the same time the larger name counts as newer, not the place in a list"),
     ("acrcli-bad-date", "[[],false]", "an unknown time keeps the image, and the run goes on"),
-    (
-        "acrcli-m-subject",
-        r#"[["r"],false]"#,
-        "a referrer whose subject is not in a complete listing describes nothing, and is an untagged image like any other",
-    ),
     ("acrcli-dur-0m", "null", "an age of zero would be every image"),
     ("acrcli-dur-run-30days", "2592000", "it can mean one thing only"),
     ("acrcli-dur-run-P30D", "2592000", "it is an age as ISO 8601 writes it"),

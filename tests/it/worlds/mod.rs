@@ -9,13 +9,14 @@ use std::sync::{Arc, LazyLock};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use retaind::model::{
-    Condemned, Contents, Digest, Facts, Locks, Manifest, Mark, MediaType, Observations, OwnLock, Platform, References, Tag, TagName, Texts,
+    Condemned, Contents, Digest, Facts, Inventory, Listing, Locks, Manifest, Mark, MediaType, Observations, OwnLock, Platform, References,
+    RegistryName, Repository, RepositoryName, Tag, TagName, Texts, Time,
 };
 use retaind::pipeline::evaluate::Question;
 use retaind::pipeline::plan::Audit;
 use retaind::policy::{About, Action, Delete, END_OF_LIFE_KEY, LIFECYCLE_ARTIFACT_TYPE, Limits, Policy, Rule, Selector};
 
-use rules::patterns;
+use rules::{any_closed, any_lock, patterns};
 pub(crate) use rules::{any_keep, glob, policy};
 
 /// The most manifests of a world: enough for an index of an index, a chain of referrers and two bystanders.
@@ -49,6 +50,21 @@ const TAGS: [&str; 22] = [
     "b2-y",
     "sha256-1",
     "x",
+];
+
+/// Ends of lives: long past, yesterday, today, far away, around the very second of `now`, and such as cannot be read.
+const ENDS: [&str; 11] = [
+    "2020-02-29",
+    "2026-09-20",
+    "2026-09-21",
+    "2099-01-01",
+    "2026-09-21T14:15:22Z",
+    "2026-09-21T14:15:23Z",
+    "2026-09-21T16:15:22+02:00",
+    "2026-09-21T14:15:22-00:30",
+    "soon",
+    "2026-02-30",
+    "2020-01-01T00:00:00",
 ];
 
 /// What images run on; that of attestations is told and is none, that of the last is not told.
@@ -94,6 +110,19 @@ impl World {
         Arc::new(Contents::new(self.manifests.clone(), self.tags.clone()).expect("worlds are consistent"))
     }
 
+    /// The world as a listing of its own time, of a repository of this name.
+    pub(crate) fn inventory(&self, name: &RepositoryName) -> Inventory {
+        let observations = Observations {
+            since: self.observed_since,
+            shrunk_from: None,
+            condemned: self.condemned.clone(),
+            own_locks: self.own_locks.clone(),
+        };
+        let listing = Listing::Complete(self.contents());
+        let repository = Repository { name: name.clone(), locks: self.repository_locks, observations, listing };
+        Inventory { registry: RegistryName::parse("a").expect("a name"), taken_at: self.now, repositories: vec![repository] }
+    }
+
     pub(crate) fn acting(&self) -> &Policy {
         &self.policies[self.acting]
     }
@@ -125,6 +154,48 @@ impl World {
             }
         }
         self.condemned.sort_unstable();
+    }
+
+    /// Gives some of the acting policy's delete rules a waiting time, and leaves marks of earlier runs.
+    pub(crate) fn wait_for_some(&mut self, rng: &mut Rng) {
+        self.mark(rng);
+        let acting = self.acting;
+        for rule in &mut self.policies[acting].rules {
+            if let Action::Delete(delete) = &mut rule.action {
+                delete.condemned_for = rng.bool().then(|| "72h".parse().expect("an age"));
+            }
+        }
+    }
+
+    /// Gives the acting policy lock rules, and leaves locks on some of the items that its rules closed, or other policies', or rules that
+    /// are not there any more; some of them were changed since.
+    pub(crate) fn close_some(&mut self, rng: &mut Rng) {
+        let acting = self.acting;
+        for number in 0..rng.usize(1..=2) {
+            let rule = any_lock(rng);
+            self.policies[acting].rules.push(Rule { name: format!("own-{number}").into(), action: Action::Lock(rule) });
+        }
+        let names: Vec<Arc<str>> = self.acting().rules.iter().map(|rule| rule.name.clone()).chain(["gone".into()]).collect();
+        let policy = self.acting().name.clone();
+        let manifests = self.manifests.iter_mut().map(|manifest| (manifest.digest, None, &mut manifest.locks));
+        let tags = self.tags.iter_mut().map(|tag| (tag.digest, Some(tag.name.clone()), &mut tag.locks));
+        for (digest, tag, locks) in manifests.chain(tags) {
+            if rng.bool() {
+                continue;
+            }
+            let closed = any_closed(rng);
+            closed.can_delete.into_iter().for_each(|open| locks.can_delete = open);
+            closed.can_write.into_iter().for_each(|open| locks.can_write = open);
+            closed.can_read.into_iter().for_each(|open| locks.can_read = open);
+            let policy = if rng.u8(0..8) == 0 { "other".into() } else { policy.clone() };
+            // Own rules come last, but for the one that is gone.
+            let rule = names[names.len() - rng.usize(1..=names.len().min(4))].clone();
+            let mark = Mark { policy, rule, digest, tag };
+            self.own_locks.push(OwnLock { mark, closed, left: *locks });
+            if rng.u8(0..4) == 0 {
+                locks.can_read = !locks.can_read;
+            }
+        }
     }
 
     /// The tags of a manifest.
@@ -232,7 +303,7 @@ impl Lot {
         let tags = self.tags(&manifests);
         for manifest in &mut manifests {
             if !tags.iter().any(|tag| tag.digest == manifest.digest) {
-                manifest.untagged_since = if self.one_in(4) { None } else { self.old_time() };
+                manifest.untagged_since = if self.one_in(4) { None } else { self.old_time().map(Time::from) };
                 if self.kinds.left_behind && self.one_in(3) {
                     manifest.left_behind_by = Some(Box::new(self.other(&digests)));
                 }
@@ -281,7 +352,7 @@ impl Lot {
         };
         let references = if self.kinds.ghosts && self.one_in(6) { References::Ghost } else { References::new(children, subject) };
         let locks = if self.kinds.locks && self.one_in(10) { self.locks() } else { Locks::OPEN };
-        let updated_at = self.time();
+        let updated_at = self.time().map(Time::from);
         let (mut size_bytes, mut platform, mut facts) = (1, None, None);
         if self.language == Language::Whole {
             size_bytes = self.pick(&[0, 999, 1_000, 1_001, 2_001]);
@@ -307,9 +378,15 @@ impl Lot {
         let texts = |pairs: &[(&str, &str)]| Texts::Known(pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect());
         let end = |date| texts(&[(END_OF_LIFE_KEY, date)]);
         let unreadable = Texts::Unreadable("drawn so".into());
-        let artifact_type = self.pick(&[None, Some("a/b"), Some(LIFECYCLE_ARTIFACT_TYPE), Some(LIFECYCLE_ARTIFACT_TYPE)]).map(Into::into);
-        let (none, team_a, team_b) = (Texts::none(), texts(&[("team", "a")]), texts(&[("team", "b")]));
-        let annotations = self.pick(&[none.clone(), team_a.clone(), end("2020-01-01"), end("2020-01-02"), end("2099-01-01"), end("soon")]);
+        let types = [None, Some("a/b"), Some("a/b/c"), Some(LIFECYCLE_ARTIFACT_TYPE), Some(LIFECYCLE_ARTIFACT_TYPE)];
+        let artifact_type = self.pick(&types).map(Into::into);
+        let (none, team_a, team_b) = (Texts::none(), texts(&[("team", "a")]), texts(&[("team", "b"), ("teams", "a")]));
+        let annotations = if self.rng.bool() {
+            self.pick(&[none.clone(), team_a.clone(), texts(&[("team", "b/c"), ("x", "")])])
+        } else {
+            let date = self.pick(&ENDS);
+            end(date)
+        };
         let labels = self.pick(&[none, team_a.clone(), team_a, team_b, Texts::NotRead, unreadable]);
         Facts { artifact_type, annotations, labels }
     }
@@ -349,7 +426,7 @@ impl Lot {
 
     fn tag(&mut self, name: &str, digest: Digest) -> Tag {
         let locks = if self.kinds.locks && self.one_in(12) { self.locks() } else { Locks::OPEN };
-        Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at: self.time(), locks }
+        Tag { name: TagName::parse(name).expect("a tag"), digest, updated_at: self.time().map(Time::from), locks }
     }
 
     /// Some protect, some do not.
@@ -420,7 +497,7 @@ impl fmt::Display for World {
         for manifest in &self.manifests {
             let Manifest { digest, media_type, updated_at, locks, size_bytes, platform, references, untagged_since, left_behind_by, facts } =
                 manifest;
-            write!(formatter, "  {} {}{}", short(*digest), ago(*updated_at), shut(*locks))?;
+            write!(formatter, "  {} {}{}", short(*digest), ago(updated_at.map(Timestamp::from)), shut(*locks))?;
             if let Some(platform) = platform {
                 write!(formatter, " {platform}")?;
             }
@@ -435,7 +512,7 @@ impl fmt::Display for World {
                 write!(formatter, " subject {}", short(subject))?;
             }
             if let Some(since) = untagged_since {
-                write!(formatter, " untagged {}", ago(Some(*since)))?;
+                write!(formatter, " untagged {}", ago(Some((*since).into())))?;
             }
             if let Some(root) = left_behind_by {
                 write!(formatter, " left behind by {}", short(**root))?;
@@ -445,8 +522,12 @@ impl fmt::Display for World {
             }
             writeln!(formatter)?;
             for tag in self.tags_of(*digest) {
-                writeln!(formatter, "      {} {}{}", short_tag(&tag.name), ago(tag.updated_at), shut(tag.locks))?;
+                writeln!(formatter, "      {} {}{}", short_tag(&tag.name), ago(tag.updated_at.map(Timestamp::from)), shut(tag.locks))?;
             }
+        }
+        for OwnLock { mark, closed, left } in &self.own_locks {
+            let tag = mark.tag.as_ref().map(short_tag).unwrap_or_default();
+            writeln!(formatter, "rule {} of {} closed {} {tag}: {closed:?}, left {left:?}", mark.rule, mark.policy, short(mark.digest))?;
         }
         for (place, policy) in self.policies.iter().enumerate() {
             let acts = if place == self.acting { ", acting" } else { "" };

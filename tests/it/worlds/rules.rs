@@ -103,11 +103,13 @@ impl Lot {
     }
 
     fn filter(&mut self) -> Filter {
-        let wanted = || vec![KeyValue::parse("team=a").expect("a key and a value")];
         match self.rng.u32(0..7) {
-            3 => Filter::ArtifactType(vec![Pattern::parse("a/*").expect("a glob")]),
-            4 => Filter::Annotation(wanted()),
-            5 => Filter::Label(wanted()),
+            3 => {
+                let glob = self.pick(&["a/*", "a/*", "a/**", "{b,a}/?", "application/vnd.microsoft.*"]);
+                Filter::ArtifactType(vec![Pattern::parse(glob).expect("a glob")])
+            }
+            4 => Filter::Annotation(self.wanted()),
+            5 => Filter::Label(self.wanted()),
             6 => Filter::EndOfLife,
             0 => {
                 let glob = |text: &str| Pattern::parse(text).expect("a glob");
@@ -124,6 +126,12 @@ impl Lot {
             }
             _ => Filter::LargerThan(self.pick(&["999B", "1kB", "2kB"]).parse().expect("a size")),
         }
+    }
+
+    fn wanted(&mut self) -> Vec<KeyValue> {
+        let texts =
+            self.pick(&[&["team=a"][..], &["team=a"], &["team=[a-c]"], &["team"], &["team=**"], &["x=*", "team=b"], &["nobody", "x"]]);
+        texts.iter().map(|text| KeyValue::parse(text).expect("a key and a value")).collect()
     }
 
     /// Only what a policy file may say: versions where the selector reads versions, captures where it captures.
@@ -193,6 +201,27 @@ pub(super) fn patterns() -> &'static [TagPattern] {
             semver(">=2.0.0-rc.0"),
         ]
     })
+}
+
+/// A lock rule of any kind, mostly one that lets go.
+pub(crate) fn any_lock(rng: &mut Rng) -> LockRule {
+    let mut lot = Lot::new(rng.u64(..), Language::Whole);
+    let filters = (0..lot.pick(&[0, 0, 0, 1])).map(|_| lot.filter()).collect();
+    let selector = Selector { filters, ..Selector::tags(lot.pick(patterns())) };
+    let on = lot.pick(&[LockTarget::Tag, LockTarget::Manifest, LockTarget::Both]);
+    LockRule { selector, change: any_closed(rng), on, release: !lot.one_in(4) }
+}
+
+/// Some of the attributes, closed.
+pub(crate) fn any_closed(rng: &mut Rng) -> LockChange {
+    let closed = Some(false);
+    let changes = [
+        LockChange { can_delete: closed, ..LockChange::default() },
+        LockChange { can_write: closed, ..LockChange::default() },
+        LockChange { can_delete: closed, can_write: closed, ..LockChange::default() },
+        LockChange { can_delete: closed, can_read: closed, ..LockChange::default() },
+    ];
+    changes[rng.usize(0..changes.len())]
 }
 
 /// A keep rule of any kind: what it chooses, and when it keeps.

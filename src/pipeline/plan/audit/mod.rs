@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
-use crate::model::{Contents, Digest, Locks, Manifest, Observations, References, Tag};
+use crate::model::{Contents, Digest, Locks, Manifest, Observations, References, Tag, Time};
 use crate::policy::Policy;
 
 use super::{Steps, UntagStep};
@@ -179,7 +179,7 @@ impl<'a> World<'a> {
     /// S6: nothing young, and nothing whose age is not known.
     fn old_enough(&self, steps: &Steps, findings: &mut Findings) {
         let floor = self.audit.policies[self.audit.acting].limits.min_age;
-        let is_young = |time: Option<Timestamp>| time.is_none_or(|time| self.audit.now.duration_since(time) < floor);
+        let is_young = |time: Option<Time>| time.is_none_or(|time| self.audit.now.duration_since(time.into()) < floor);
         for step in steps.deletes() {
             let manifest = self.manifest(step.digest);
             let young_tag = self.tags_of(step.digest).iter().any(|tag| is_young(tag.updated_at));
@@ -269,6 +269,7 @@ impl<'a> World<'a> {
     fn enough_is_left(&self, findings: &mut Findings) {
         let Some(wanted) = self.audit.policies.iter().map(|policy| policy.limits.keep_at_least as usize).max() else { return };
         let contents = self.audit.contents;
+        // What something lists, or what describes something, whether that is there or not.
         let mut held = vec![false; contents.manifests().len()];
         for (place, manifest) in contents.manifests().iter().enumerate() {
             for child in manifest.references.children().iter().filter(|child| **child != manifest.digest) {
@@ -276,7 +277,7 @@ impl<'a> World<'a> {
                     held[child as usize] = true;
                 }
             }
-            if manifest.references.subject().is_some_and(|subject| contents.find(subject).is_some()) {
+            if manifest.references.subject().is_some() {
                 held[place] = true;
             }
         }

@@ -111,7 +111,7 @@ impl<'a> World<'a> {
         if subjects.iter().any(|subject| self.deleted(*subject).is_some()) {
             return;
         }
-        let untagged = self.tags_of(digest).is_empty();
+        let untagged = subjects.is_empty() && self.tags_of(digest).is_empty();
         let orphaned = !subjects.is_empty() && subjects.iter().all(|subject| self.manifest(*subject).is_none());
         let is_about = |selector: &Selector| match &selector.about {
             About::Tags(_) => false,
@@ -185,11 +185,13 @@ impl<'a> World<'a> {
         (0_u32..).zip(self.audit.contents.manifests()).filter_map(move |(place, manifest)| {
             let tags = ordinary(self.audit.contents.tagged(place)).filter(|tag| names(selector, tag));
             let times = tags.filter_map(|tag| Some(tag.updated_at?.max(manifest.updated_at?)));
-            // Untagged images that stay count where a rule is about all images.
-            let is_bare =
-                matches!(selector.about, About::Images) && self.audit.contents.tagged(place).is_empty() && !self.goes(manifest.digest);
+            // Untagged images that stay count where a rule is about all images; what names a subject is none.
+            let is_bare = matches!(selector.about, About::Images)
+                && manifest.references.subject().is_none()
+                && self.audit.contents.tagged(place).is_empty()
+                && !self.goes(manifest.digest);
             let times = times.chain(manifest.updated_at.filter(|_| is_bare));
-            let newest = times.filter(|time| *time <= self.audit.now).max()?;
+            let newest = times.map(Timestamp::from).filter(|time| *time <= self.audit.now).max()?;
             if self.fits(selector, manifest) != Some(true) {
                 return None;
             }
@@ -367,6 +369,6 @@ pub(super) fn names(selector: &Selector, tag: &Tag) -> bool {
 
 /// None: not known, or not yet.
 fn age(now: Timestamp, manifest: &Manifest, tag: &Tag) -> Option<SignedDuration> {
-    let age = now.duration_since(tag.updated_at?.max(manifest.updated_at?));
+    let age = now.duration_since(tag.updated_at?.max(manifest.updated_at?).into());
     (!age.is_negative()).then_some(age)
 }

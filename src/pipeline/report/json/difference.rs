@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::difference::{Changed, Difference};
+use super::super::difference::{Change, Changed, Difference};
 
 const FORMAT: &str = "retaind/difference";
 const VERSION: u32 = 1;
@@ -24,6 +24,8 @@ struct RepositoryDocument {
     name: String,
     now_goes: Vec<ChangedDocument>,
     now_stays: Vec<ChangedDocument>,
+    would_go: Vec<ChangedDocument>,
+    would_stay: Vec<ChangedDocument>,
 }
 
 #[derive(Serialize)]
@@ -38,11 +40,13 @@ struct ChangedDocument {
 /// A difference for machines.
 pub fn difference_to_json(difference: &Difference) -> String {
     let Difference { registry, taken_at, now, policies, repositories, not_compared } = difference;
-    let of = |changed: &[Changed], goes: bool| changed.iter().filter(|changed| changed.goes == goes).map(document).collect();
+    let of = |changed: &[Changed], change: Change| changed.iter().filter(|changed| changed.change == change).map(document).collect();
     let repositories = repositories.iter().map(|(name, changed)| RepositoryDocument {
         name: name.to_string(),
-        now_goes: of(changed, true),
-        now_stays: of(changed, false),
+        now_goes: of(changed, Change::NowGoes),
+        now_stays: of(changed, Change::NowStays),
+        would_go: of(changed, Change::WouldGo),
+        would_stay: of(changed, Change::WouldStay),
     });
     super::write(&Document {
         format: FORMAT,
@@ -57,6 +61,6 @@ pub fn difference_to_json(difference: &Difference) -> String {
 }
 
 fn document(changed: &Changed) -> ChangedDocument {
-    let Changed { digest, tag, shown: _, goes: _, before, after } = changed;
+    let Changed { digest, tag, shown: _, change: _, before, after } = changed;
     ChangedDocument { digest: digest.to_string(), tag: tag.as_ref().map(ToString::to_string), before: before.clone(), after: after.clone() }
 }

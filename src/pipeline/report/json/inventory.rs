@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Condemned, Contents, Digest, Facts, Gap, Inventory, Listing, LockChange, Locks, Manifest, Mark, MediaType, Observations, OwnLock,
-    Platform, References, RegistryName, Repository, RepositoryName, Tag, TagName, Texts,
+    Platform, References, RegistryName, Repository, RepositoryName, Tag, TagName, Texts, Time,
 };
 
 use super::{InvalidDocument, is_false, read, write};
@@ -234,7 +234,7 @@ fn manifest_document(manifest: &Manifest) -> ManifestDocument {
     ManifestDocument {
         digest: digest.to_string(),
         media_type: media_type.to_string(),
-        updated_at: *updated_at,
+        updated_at: updated_at.map(Timestamp::from),
         size_bytes: *size_bytes,
         os: platform.as_ref().map(|platform| platform.os.to_string()),
         architecture: platform.as_ref().map(|platform| platform.architecture.to_string()),
@@ -242,7 +242,7 @@ fn manifest_document(manifest: &Manifest) -> ManifestDocument {
         children: (media_type.is_index() || !children.is_empty()).then_some(children),
         subject: references.subject().map(|subject| subject.to_string()),
         ghost: *references == References::Ghost,
-        untagged_since: *untagged_since,
+        untagged_since: untagged_since.map(Timestamp::from),
         left_behind_by: left_behind_by.as_ref().map(|root| root.to_string()),
         facts: facts.as_deref().map(facts_document),
     }
@@ -290,7 +290,7 @@ fn own_lock_document(lock: &OwnLock) -> OwnLockDocument {
 
 fn tag_document(tag: &Tag) -> TagDocument {
     let Tag { name, digest, updated_at, locks } = tag;
-    TagDocument { name: name.to_string(), digest: digest.to_string(), updated_at: *updated_at, locks: (*locks).into() }
+    TagDocument { name: name.to_string(), digest: digest.to_string(), updated_at: updated_at.map(Timestamp::from), locks: (*locks).into() }
 }
 
 /// Reads an inventory.
@@ -399,12 +399,12 @@ fn manifest_from(place: &str, document: ManifestDocument) -> Result<Manifest, In
     Ok(Manifest {
         digest: read("digest", &digest)?,
         media_type,
-        updated_at,
+        updated_at: updated_at.map(Time::from),
         locks: locks.into(),
         size_bytes,
         platform: platform.map(Arc::new),
         references: if ghost { References::Ghost } else { References::new(children?, subject) },
-        untagged_since,
+        untagged_since: untagged_since.map(Time::from),
         left_behind_by: left_behind_by.map(|root| read("left_behind_by", &root)).transpose()?.map(Box::new),
         facts: facts.map(facts_from).map(Box::new),
     })
@@ -415,7 +415,7 @@ fn tag_from(place: &str, document: TagDocument) -> Result<Tag, InvalidDocument> 
     Ok(Tag {
         name: TagName::parse(&name).map_err(|error| InvalidDocument::at(&format!("{place}.name"), error))?,
         digest: digest.parse().map_err(|error| InvalidDocument::at(&format!("{place}.digest"), error))?,
-        updated_at,
+        updated_at: updated_at.map(Time::from),
         locks: locks.into(),
     })
 }

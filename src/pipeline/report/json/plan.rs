@@ -166,7 +166,7 @@ fn repository_document(decided: &Decided<'_>, repository: &DecidedRepository<'_>
             .map(|delete| DeleteDocument {
                 digest: delete.digest.to_string(),
                 media_type: delete.media_type.to_string(),
-                updated_at: delete.updated_at,
+                updated_at: delete.updated_at.map(Timestamp::from),
                 size_bytes: delete.size_bytes,
                 tags: delete.tags.iter().map(|tag| tag.name.to_string()).collect(),
                 after: delete.after.digests().map(|holder| holder.to_string()).collect(),
