@@ -174,7 +174,8 @@ fn nothing_goes_before_it_is_said_to() {
         }
         // Where something can begin to go at all: just after an age that is asked for, and where a time comes.
         let times = contents.manifests().iter().flat_map(|manifest| [manifest.updated_at, manifest.untagged_since]);
-        let times: BTreeSet<Timestamp> = times.chain(contents.tags().iter().map(|tag| tag.updated_at)).flatten().map(Timestamp::from).collect();
+        let times: BTreeSet<Timestamp> =
+            times.chain(contents.tags().iter().map(|tag| tag.updated_at)).flatten().map(Timestamp::from).collect();
         let ages = [0, 1, 24, 168, 720].map(|hours| SignedDuration::from_hours(hours) + SignedDuration::from_secs(1));
         let moments: BTreeSet<Timestamp> = times.iter().flat_map(|time| ages.map(|age| *time + age)).collect();
         let before = |at: &&Timestamp| world.now <= **at && from.is_none_or(|from| **at < from);

@@ -9,7 +9,7 @@ use crate::layout::{list, paragraph};
 use crate::model::{Contents, Gap, Listing, TagName};
 use crate::policy::{Action, Policy};
 
-use super::super::apply::{Applied, Outcome, StepReport};
+use super::super::apply::{Applied, Counts, Outcome, StepReport};
 use super::super::evaluate::{Evaluation, Reason};
 use super::super::plan::{Decision, LockStep, Steps, Why};
 use super::words::{Context, age, counted, lock_change, other_time, short, size};
@@ -57,7 +57,8 @@ pub fn plan_as_text(decided: &Decided<'_>, detail: Detail) -> String {
     for refusal in *refusals {
         out += &paragraph("guard: ", 7, &refusal.to_string());
     }
-    out += &paragraph("", 2, &totals(decided));
+    let (images, sums) = totals(decided);
+    out += &list(&format!("{images}: "), 2, &sums);
     out
 }
 
@@ -304,7 +305,8 @@ fn entry(out: &mut String, verb: &str, what: &str, why: &str) {
     *out += &paragraph(INDENT, BODY, why);
 }
 
-fn totals(decided: &Decided<'_>) -> String {
+/// How many images there are, and what is done in all.
+fn totals(decided: &Decided<'_>) -> (String, [String; 3]) {
     let (mut images, mut deletes, mut untags, mut locks, mut bytes) = (0, 0, 0, 0, 0_u64);
     for (_, steps) in decided.plan.steps() {
         images += steps.images;
@@ -316,14 +318,13 @@ fn totals(decided: &Decided<'_>) -> String {
         bytes = indexes.fold(bytes, |sum, step| sum.saturating_add(step.size_bytes));
     }
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    format!(
-        "{}: {} to delete (at most {}; shared layers count each time), {} to remove, {} to change",
-        counted(images, "image", "images"),
-        counted(number(deletes), "manifest", "manifests"),
-        size(bytes),
-        counted(number(untags), "tag", "tags"),
-        counted(number(locks), "lock", "locks"),
-    )
+    let deletes = counted(number(deletes), "manifest", "manifests");
+    let sums = [
+        format!("{deletes} to delete (at most {}; shared layers count each time)", size(bytes)),
+        format!("{} to remove", counted(number(untags), "tag", "tags")),
+        format!("{} to change", counted(number(locks), "lock", "locks")),
+    ];
+    (counted(images, "image", "images"), sums)
 }
 
 /// A plan for a review, as Markdown: for each repository a table with everything that changes, and one with what stays, by reason.
@@ -333,7 +334,8 @@ pub fn plan_as_markdown(decided: &Decided<'_>) -> String {
     let mode = mode_word(policy.mode);
     // Writing into a String cannot fail.
     let _ = writeln!(out, "## Plan `{}`: policy `{}` ({mode}) on `{}`\n", plan.hash(), policy.name, plan.registry);
-    let _ = writeln!(out, "Listing of {:.0}. {}.", plan.taken_at, totals(decided));
+    let (images, sums) = totals(decided);
+    let _ = writeln!(out, "Listing of {:.0}. {images}: {}.", plan.taken_at, sums.join(", "));
     if let Some(sentence) = other_time(plan.taken_at, plan.now) {
         let _ = writeln!(out, "\n> {sentence}");
     }
@@ -409,17 +411,16 @@ pub fn applied(applied: &Applied) -> String {
             out += &paragraph("", 2, &format!("{}: stopped here: {stopped}", repository.name));
         }
     }
-    let count = applied.counts();
-    let sum = format!(
-        "applied: {} deleted, {} removed, {} changed, {} skipped, {} failed, {} not reached",
-        counted(count.deleted, "manifest", "manifests"),
-        counted(count.untagged, "tag", "tags"),
-        counted(count.relocked, "lock", "locks"),
-        count.skipped,
-        count.failed,
-        count.not_reached
-    );
-    out += &paragraph("", 2, &sum);
+    let Counts { deleted, untagged, relocked, skipped, failed, not_reached } = applied.counts();
+    let sums = [
+        format!("{} deleted", counted(deleted, "manifest", "manifests")),
+        format!("{} removed", counted(untagged, "tag", "tags")),
+        format!("{} changed", counted(relocked, "lock", "locks")),
+        format!("{skipped} skipped"),
+        format!("{failed} failed"),
+        format!("{not_reached} not reached"),
+    ];
+    out += &list("applied: ", 2, &sums);
     out
 }
 
