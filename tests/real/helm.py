@@ -129,7 +129,7 @@ def monitors(path, found):
             chosen = [(template["metadata"]["labels"], [port["name"] for container in template["spec"]["containers"] for port in container.get("ports", [])]) for template in templates]
             endpoints = document["spec"]["podMetricsEndpoints"]
         matched = [ports for labels, ports in chosen if selector.items() <= labels.items()]
-        jobs = [labels.get(document["spec"]["jobLabel"]) for labels, _ in chosen if selector.items() <= labels.items()]
+        jobs = [labels.get(document["spec"].get("jobLabel")) for labels, _ in chosen if selector.items() <= labels.items()]
         if jobs != ["retaind"]:
             sys.exit(f"error: {path}: {document['kind']} makes jobs {jobs}, which the alerts do not know")
         if len(matched) != 1 or any(endpoint["port"] not in matched[0] for endpoint in endpoints):
