@@ -24,8 +24,8 @@ const RULES: &str = "
 
 - **What a rule is about**: `tags` (ordinary tags; `sha256-….sig` and the like live and die with their subject), `untagged`, `orphaned`, or, with
   filters alone, every ordinary tag and every untagged image. What describes something (a signature, an SBOM) is never an image: while its subject
-  is there it goes with that, and afterwards only a rule on `orphaned` chooses it. Filters and conditions of one `delete` are ANDed, conditions
-  of one `keep` are ORed, rules are ORed, and keep wins.
+  is there it goes with that, and afterwards only a rule on `orphaned` deletes it. A `keep` on `untagged`, or with filters alone, keeps it as well.
+  Filters and conditions of one `delete` are ANDed, conditions of one `keep` are ORed, rules are ORed, and keep wins.
 - **Unknown means keep.** Whether a manifest fits a filter is sometimes not to be said: the registry tells no media type, no size, no platform,
   never a variant; an index runs on several platforms of which only some are named, or one of its children is missing or an index itself.
   A `delete` then leaves the item alone, a `keep` keeps it, whatever its conditions; both say so in the reasons. What a `keep` keeps for that

@@ -20,11 +20,12 @@ pub struct Selector {
 pub enum About {
     /// Ordinary tags; companion tags (`sha256-<hex>.sig` …) live and die with their subject and are never chosen.
     Tags(TagPattern),
-    /// Manifests without any tag that nothing in the repository lists, and that name no subject, present or absent.
+    /// Manifests without any tag that nothing in the repository lists, and that name no subject, present or absent; to keep, orphans
+    /// without a tag as well.
     Untagged,
     /// Referrers and companions whose subject is not in the repository, as long as nothing else holds or names them.
     Orphaned,
-    /// Every image: all ordinary tags, and all that `Untagged` is about. What filters by themselves are about.
+    /// Every image: all ordinary tags, and all that `Untagged` is about; to keep, all orphans as well. What filters by themselves are about.
     Images,
 }
 

@@ -6,7 +6,7 @@
 //! | no tag taken for not needed: platforms of a kept index go | `scenarios/images-of-several-platforms`, `scenarios/shared-children`, `oracle::agreement::they_agree_in_the_whole_language` | Azure/acr-cli#131, Azure/acr#666 |
 //! | children go with one index although another lists them | `scenarios/shared-children`, `laws::a_kept_index_over_some_never_adds_a_loss` | dataaxiom/ghcr-cleanup-action#91 |
 //! | signatures and SBOMs of living images taken for untagged | `scenarios/signatures` | Azure/acr-cli#133 |
-//! | the same of images that live in another repository | `a_signature_apart_from_its_image_is_not_untagged`, `a_repository_of_signatures_is_not_emptied_at_once` | |
+//! | the same of images that live in another repository | `a_signature_apart_from_its_image_is_not_untagged`, `a_signature_apart_from_its_image_can_be_kept`, `a_repository_of_signatures_is_not_emptied_at_once` | |
 //! | a signature takes the place of the last image | `a_signature_is_never_the_newest_image` | |
 //! | companion tags counted and aged as tags, or left behind for ever | `scenarios/companion-tags`, `scenarios/referrers-tag`, `scenarios/orphans` | sigstore/cosign#507 |
 //! | a digest deleted for one of its tags | `scenarios/one-kept-tag`, `scenarios/truncated-tags` | goharbor/harbor#8717 |
@@ -119,6 +119,45 @@ async fn a_signature_is_never_the_newest_image() {
           keep    1.0 (release), 200d, 1.6 kB
                   it is among the newest 1 of the repository (keep_at_least); rule old
                   would delete it"#]],
+    )
+    .await;
+}
+
+/// What keeps the untagged, or whatever has an annotation, keeps it from rules on orphans; in counts of images it takes no place.
+#[tokio::test(start_paused = true)]
+async fn a_signature_apart_from_its_image_can_be_kept() {
+    let subject = "1".repeat(64);
+    let drawing = format!(
+        "repository signatures
+  image    release tags 1.0   age 200d
+  image    loose   untagged   age 80d
+  image    older   untagged   age 90d
+  artifact sbom    subject sha256:{subject}  type application/spdx+json  age 70d  annotation legal=hold
+  image    sig     tags sha256-{subject}.sig  age 70d  annotation legal=hold
+  artifact other   subject sha256:{subject}  type application/spdx+json  age 70d\n"
+    );
+    let rules = "{ name: orphans, delete: { orphaned: true, older_than: 7d, adopt_backlog: true } }
+{ name: dangling, delete: { untagged: true, older_than: 7d, adopt_backlog: true } }
+{ name: legal, keep: { annotation: \"legal=hold\" } }
+{ name: last, keep: { untagged: true, last: 1 } }";
+    decided(
+        &drawing,
+        &policy(rules),
+        expect![[r#"
+        signatures: 6 images, 2 of them go
+          delete  untagged (older), 90d, 1.6 kB
+                  rule dangling deletes it
+          delete  untagged (other), 70d, 641 B
+                  rule orphans deletes it
+          keep    sha256-111111111111 (sig), 70d, 1.7 kB
+                  rule legal keeps it; rule orphans would delete it
+          keep    untagged (sbom), 70d, 655 B
+                  rule legal keeps it; rule orphans would delete it
+          keep    untagged (loose), 80d, 1.6 kB
+                  it is among the newest 1 of the repository (keep_at_least); rule last
+                  keeps the newest 1; rule dangling would delete it
+          keep    1.0 (release), 200d, 1.6 kB
+                  no delete rule chooses it"#]],
     )
     .await;
 }

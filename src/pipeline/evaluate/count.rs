@@ -142,7 +142,7 @@ fn best_of_groups(view: &View<'_>, speaker: &Speaker<'_>, count: &Count, manifes
             btree_map::Entry::Vacant(vacant) => drop(vacant.insert(entry)),
         }
     }
-    let bare = Some(manifest).filter(|manifest| speaker.matches.contains(Item::Bare(*manifest)));
+    let bare = Some(manifest).filter(|manifest| counts_bare(view, speaker, *manifest));
     best.into_iter().chain(bare.and_then(|manifest| rank_of_image(view, manifest)).map(|entry| (Group::All, entry)))
 }
 
@@ -181,7 +181,7 @@ fn newest_of_each(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, per
             Moment::Unknown | Moment::Future => None,
         };
         let of_tags = matching_tags(view, speaker, manifest).filter_map(of_tag).min_by(order);
-        let bare = || Some(manifest).filter(|manifest| speaker.matches.contains(Item::Bare(*manifest)));
+        let bare = || Some(manifest).filter(|manifest| counts_bare(view, speaker, *manifest));
         let entry = of_tags.or_else(|| rank_of_image(view, bare()?))?;
         Some((periods.period.of(entry.moment, periods.zone), entry))
     };
@@ -211,6 +211,12 @@ fn newest_of_each(view: &View<'_>, slotless: &BitSet, speaker: &Speaker<'_>, per
 
 fn matching_tags(view: &View<'_>, speaker: &Speaker<'_>, manifest: u32) -> impl Iterator<Item = u32> {
     view.contents.tags_of(manifest).filter(|tag| speaker.matches.contains(Item::Tag(*tag)))
+}
+
+/// Whether the rule counts the manifest, which has no ordinary tag: an orphan is no image, and counted only where a rule is about orphans.
+fn counts_bare(view: &View<'_>, speaker: &Speaker<'_>, manifest: u32) -> bool {
+    let is_about_orphans = matches!(speaker.rule.action.selector().about, About::Orphaned);
+    speaker.matches.contains(Item::Bare(manifest)) && (is_about_orphans || view.is_image(manifest))
 }
 
 fn slots(count: &Count) -> usize {

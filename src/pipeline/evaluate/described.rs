@@ -64,7 +64,7 @@ pub(super) fn label_fit(wanted: &[KeyValue], contents: &Contents, manifest: &Man
 /// has no end; one that cannot be read may be the latest.
 pub(super) fn end_of_life_fit(view: &View<'_>, place: u32) -> Fit {
     let referrers = view.graph.held_by(place).iter().filter(|end| end.hold == Hold::Referrer).map(|end| end.manifest);
-    let mut latest = Fit::No;
+    let mut latest = None;
     for (told_by, is_itself) in std::iter::once((place, true)).chain(referrers.map(|referrer| (referrer, false))) {
         let manifest = view.manifest(told_by);
         if manifest.references == References::Ghost && !is_itself {
@@ -79,11 +79,9 @@ pub(super) fn end_of_life_fit(view: &View<'_>, place: u32) -> Fit {
             Texts::Known(annotations) => annotations.get(END_OF_LIFE_KEY),
         };
         let Some(date) = date else { continue };
-        match end_of_life(date) {
-            None => return Fit::Unknown,
-            Some(end) if view.now() <= end => return Fit::No,
-            Some(_) => latest = Fit::Yes,
-        }
+        // To the end, even if one lies ahead: the answer must not depend on which is read first.
+        let Some(end) = end_of_life(date) else { return Fit::Unknown };
+        latest = latest.max(Some(end));
     }
-    latest
+    latest.map_or(Fit::No, |latest| yes_or_no(latest < view.now()))
 }

@@ -162,9 +162,12 @@ fn match_tags(view: &View<'_>, speakers: &mut [Speaker<'_>], fits: &[Fits]) {
 fn match_bare(view: &View<'_>, speakers: &mut [Speaker<'_>], fits: &[Fits]) {
     for (Speaker { reference: _, rule, matches, perhaps }, fits) in speakers.iter_mut().zip(fits) {
         let about = &rule.action.selector().about;
+        // Who keeps whatever has no tag, or fits a filter, keeps the signatures and SBOMs among it from rules on orphans.
+        let is_keep = matches!(rule.action, Action::Keep(_));
         let is_about = |manifest: &u32| match about {
             About::Tags(_) => false,
-            About::Untagged | About::Images => view.is_untagged_image(*manifest),
+            About::Untagged => view.is_untagged_image(*manifest) || is_keep && view.is_untagged_orphan(*manifest),
+            About::Images => view.is_untagged_image(*manifest) || is_keep && view.is_orphan(*manifest),
             About::Orphaned => view.is_orphan(*manifest),
         };
         if matches!(about, About::Tags(_)) {

@@ -132,6 +132,10 @@ impl<'a> View<'a> {
             && !self.is_ghost(manifest)
     }
 
+    pub(super) fn is_untagged_orphan(&self, manifest: u32) -> bool {
+        self.contents.tags_of(manifest).is_empty() && self.is_orphan(manifest)
+    }
+
     /// An image without any tag: what `untagged` chooses.
     pub(super) fn is_untagged_image(&self, manifest: u32) -> bool {
         self.contents.tags_of(manifest).is_empty() && self.is_image(manifest)

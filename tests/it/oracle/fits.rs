@@ -126,12 +126,12 @@ impl Oracle<'_> {
         }
     }
 
-    /// Whatever is below an index and is no index itself; None: some of it is missing.
+    /// Whatever is below an index and is no index itself; None: some of it is missing, or listed and not there.
     fn leaves(&self, index: usize) -> Option<Vec<usize>> {
         let (mut seen, mut leaves, mut next) = (vec![index], Vec::new(), vec![index]);
         while let Some(index) = next.pop() {
             for child in self.world.manifests[index].references.children() {
-                let child = self.find(*child)?;
+                let child = self.find(*child).filter(|child| !self.is_ghost(*child))?;
                 if seen.contains(&child) {
                     continue;
                 }

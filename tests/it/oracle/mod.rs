@@ -144,7 +144,7 @@ impl<'a> Oracle<'a> {
             for rule in &policy.rules {
                 let selector = selector(&rule.action);
                 let tags = oracle.each_tag(|tag| oracle.tag_fits(selector, tag));
-                let bare = oracle.each_manifest(|manifest| oracle.bare_fits(selector, manifest));
+                let bare = oracle.each_manifest(|manifest| oracle.bare_fits(&rule.action, manifest));
                 let acts = place == world.acting;
                 oracle.rules.push(Spoken { acts, policy: &policy.name, name: &rule.name, action: &rule.action, tags, bare });
             }
@@ -289,9 +289,13 @@ impl<'a> Oracle<'a> {
         if is_meant && self.is_ordinary(tag) { self.fits(&selector.filters, self.owner[tag]) } else { Fit::No }
     }
 
-    fn bare_fits(&self, selector: &Selector, manifest: usize) -> Fit {
+    fn bare_fits(&self, action: &Action, manifest: usize) -> Fit {
+        let selector = selector(action);
+        // What keeps the untagged, or what fits filters, keeps orphans as well; what deletes them does not delete orphans.
+        let is_kept = matches!(action, Action::Keep(_)) && self.is_orphan(manifest);
         let is_meant = match &selector.about {
-            About::Untagged | About::Images => self.is_untagged_image(manifest),
+            About::Untagged => self.is_untagged_image(manifest) || is_kept && self.tags_of(manifest).next().is_none(),
+            About::Images => self.is_untagged_image(manifest) || is_kept,
             About::Orphaned => self.is_orphan(manifest),
             About::Tags(_) => false,
         };
@@ -350,7 +354,8 @@ impl<'a> Oracle<'a> {
             About::Tags(pattern) => Some(pattern),
             About::Untagged | About::Orphaned | About::Images => None,
         };
-        if !rule.chooses(item) {
+        let is_counted = |item: &Item| rule.chooses(*item) && self.is_countable(rule, *item);
+        if !is_counted(&item) {
             return false;
         }
         let group = |item: Item| match (item, pattern) {
@@ -358,7 +363,7 @@ impl<'a> Oracle<'a> {
             _ => Some(Vec::new()),
         };
         let Some(mine) = group(item) else { return false };
-        let in_group = |other: &Item| rule.chooses(*other) && group(*other).as_ref() == Some(&mine);
+        let in_group = |other: &Item| is_counted(other) && group(*other).as_ref() == Some(&mine);
         let best = |manifest| self.items_of(manifest).filter(in_group).max_by(|left, right| self.rank(count.order_by, *left, *right));
         let manifest = self.manifest_of(item);
         let Some(own) = best(manifest) else { return false };
@@ -366,12 +371,18 @@ impl<'a> Oracle<'a> {
         rivals.filter(|theirs| self.rank(count.order_by, own, *theirs).is_lt()).count() < slots(count)
     }
 
+    /// Whether a count may count it: orphans only where they are what the rule is about.
+    fn is_countable(&self, rule: &Spoken<'_>, item: Item) -> bool {
+        let is_orphan = matches!(item, Item::Bare(manifest) if self.is_orphan(manifest));
+        !is_orphan || matches!(selector(rule.action).about, About::Orphaned)
+    }
+
     /// Whether its image is the newest of its period, and the period is among the last so many that have an image.
     fn is_newest_of(&self, (period, periods, zone): (Period, usize, &TimeZone), rule: &Spoken<'_>, item: Item) -> bool {
-        if !rule.chooses(item) {
+        let chosen = |item: &Item| rule.chooses(*item) && self.is_countable(rule, *item);
+        if !chosen(&item) {
             return false;
         }
-        let chosen = |item: &Item| rule.chooses(*item);
         let best = |manifest| self.items_of(manifest).filter(chosen).max_by(|left, right| self.rank(OrderBy::Time, *left, *right));
         let calendar = |item: Item| {
             let date = self.item_time(item)?.to_zoned(zone.clone()).date();

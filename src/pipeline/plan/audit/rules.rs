@@ -125,10 +125,17 @@ impl<'a> World<'a> {
         if !chosen && manifest.left_behind_by.is_none() {
             findings.add("S17", format!("no rule chooses {digest}, which has no ordinary tag"));
         }
+        // A keep rule on what has no tag, or on whatever fits its filters, is about orphans, too.
+        let may_be_about = |selector: &Selector| match &selector.about {
+            About::Tags(_) => false,
+            About::Untagged => self.tags_of(digest).is_empty(),
+            About::Images => untagged || orphaned,
+            About::Orphaned => orphaned,
+        };
         let protects = |rule: &&Rule| match &rule.action {
             Action::Keep(keep) => {
                 let fits = self.fits(&keep.selector, manifest);
-                is_about(&keep.selector) && (fits.is_none() || fits == Some(true) && keep.when.is_empty())
+                may_be_about(&keep.selector) && (fits.is_none() || fits == Some(true) && keep.when.is_empty())
             }
             Action::Delete(_) | Action::Lock(_) | Action::Unlock(_) => false,
         };
