@@ -230,7 +230,8 @@ clean_up() {
         wait "$process" 2>/dev/null || true
     done
     if [[ -z ${KEEP_IMAGES:-}${IMAGE:-} ]]; then
-        # A build that was broken off leaves its layers mounted.
+        # A build that was broken off goes on in its container, whose root lies in the store, and leaves its layers mounted.
+        grep -lE "^[0-9]+ [0-9]+ [0-9:]+ / / .*upperdir=$store/" /proc/[0-9]*/mountinfo 2>/dev/null | cut -d/ -f3 | xargs --no-run-if-empty kill -KILL 2>/dev/null || true
         awk -v store="$store/" 'index($2, store) == 1 { print $2 }' /proc/self/mounts | tac | xargs --no-run-if-empty umount --lazy || true
         rm -rf --one-file-system "$store"
     fi
