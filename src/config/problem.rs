@@ -230,22 +230,29 @@ impl Problems {
     }
 }
 
+/// For a terminal, folded. The alternate form (`{:#}`) leaves sentences whole: in a log people search for them.
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.list {
-            writeln!(formatter, "{problem}")?;
+            problem.fmt(formatter)?;
+            writeln!(formatter)?;
         }
         write!(formatter, "{}", self.summary())
     }
 }
 
+/// As [`Problems`] are shown.
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_whole = formatter.alternate();
+        let sentence = |head: &str, indent: usize, text: &str| {
+            if is_whole { format!("{head}{text}\n") } else { paragraph(head, indent, text) }
+        };
         let Self { file, place, path, message, hint, warning, line } = self;
         let (file, message) = (printable(file), printable(message));
         let level = warning.map_or_else(|| "error".to_owned(), |name| format!("warning[{name}]"));
         let place_shown = if place.line == 0 { String::new() } else { format!("{}:{}:", place.line, place.column) };
-        formatter.write_str(&paragraph(&format!("{file}:{place_shown} {level}: "), MESSAGE_INDENT, &message))?;
+        formatter.write_str(&sentence(&format!("{file}:{place_shown} {level}: "), MESSAGE_INDENT, &message))?;
         let margin = if place.line == 0 { 0 } else { place.line.to_string().len() };
         if let Some(line) = line {
             let (shown, caret_column) = crop(line, place.column.saturating_sub(1));
@@ -256,10 +263,10 @@ impl fmt::Display for Problem {
             writeln!(formatter, "{:margin$} | {:caret_column$}{carets}", "", "")?;
         }
         if !path.is_empty() {
-            formatter.write_str(&paragraph(&format!("{:margin$} = at ", ""), margin + " = at ".len(), &printable(path)))?;
+            formatter.write_str(&sentence(&format!("{:margin$} = at ", ""), margin + " = at ".len(), &printable(path)))?;
         }
         if let Some(hint) = hint {
-            formatter.write_str(&paragraph(&format!("{:margin$} = hint: ", ""), margin + " = hint: ".len(), &printable(hint)))?;
+            formatter.write_str(&sentence(&format!("{:margin$} = hint: ", ""), margin + " = hint: ".len(), &printable(hint)))?;
         }
         Ok(())
     }

@@ -296,7 +296,7 @@ impl Live {
 
     fn suspend(&mut self, problems: &Problems) {
         let why = format!("the files are not valid ({})", problems.summary());
-        error!("deleting is suspended, because {why}; the last valid policies go on planning\n{problems}");
+        error!("deleting is suspended, because {why}; the last valid policies go on planning\n{problems:#}");
         self.problem = Some(why);
         self.broken.clear();
         self.pull_brakes();
@@ -309,7 +309,7 @@ impl Live {
         self.broken = broken;
         for broken in &self.broken {
             let (held, problems) = (held_in(broken), &broken.problems);
-            error!("deleting is {held}; the last valid policies go on planning\n{problems}");
+            error!("deleting is {held}; the last valid policies go on planning\n{problems:#}");
         }
         self.metrics.suspended(true, self.broken.len());
     }

@@ -141,3 +141,13 @@ registries:
         assert!(shown.contains("secrets are never written here") && !shown.contains("hunter2"), "{shown}");
     }
 }
+
+/// Log lines are searched for what they say, however long the path before it is.
+#[test]
+fn sentences_are_whole_in_a_log_and_folded_on_a_terminal() {
+    let name = format!("{}/empty.yaml", "a-long-folder".repeat(5));
+    let problems = resolve_texts(("retaind.yaml", SETTINGS), &[(&name, "")]).expect_err("problems");
+    let said = ["the file is empty", "an empty file is never read as \"nothing to do\"; it needs `version` and `policies`"];
+    assert!(said.iter().all(|sentence| format!("{problems:#}").contains(sentence)), "{problems:#}");
+    assert!(!problems.to_string().contains(said[1]), "{problems}");
+}
