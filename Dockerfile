@@ -38,7 +38,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" \
 # The dependencies alone: this layer is built anew only when Cargo.lock changes.
 COPY Cargo.toml Cargo.lock build.rs ./
 RUN set -eu; mkdir -p src benches tests/it; \
-    for file in src/main.rs benches/plan.rs tests/it/main.rs; do echo 'fn main() {}' >"$file"; done; \
+    for file in src/main.rs benches/plan.rs benches/memory.rs tests/it/main.rs; do echo 'fn main() {}' >"$file"; done; \
     touch src/lib.rs; \
     cargo build --locked --profile dist --target "$(cat /target)" --bin retaind; \
     rm -rf src

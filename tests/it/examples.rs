@@ -189,3 +189,14 @@ fn what_is_missing_or_empty_is_never_no_policies() {
     fs::write(folder.join("policies/b.yaml"), b"\xff\xfe").expect("a file");
     problems("the file is not UTF-8 text");
 }
+
+/// The Dockerfile compiles the dependencies before the sources are there, so it makes a stand-in for every target that Cargo.toml names.
+#[test]
+fn the_image_has_a_stand_in_for_every_target() {
+    let read = |path: &str| fs::read_to_string(project(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let (manifest, dockerfile) = (read("Cargo.toml"), read("Dockerfile"));
+    let stand_ins = dockerfile.lines().find(|line| line.trim_start().starts_with("for file in")).expect("a line of stand-ins");
+    let benches = manifest.split("[[bench]]").skip(1).filter_map(|bench| bench.split('"').nth(1)).map(|name| format!("benches/{name}.rs"));
+    let missing: Vec<String> = benches.chain(["tests/it/main.rs".to_owned()]).filter(|file| !stand_ins.contains(file)).collect();
+    assert!(missing.is_empty(), "not in the Dockerfile: {missing:?}");
+}
