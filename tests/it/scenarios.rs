@@ -84,6 +84,7 @@ scenarios! {
     conditions_of_keep
     filters_and_what_is_not_told
     orphans
+    orphans_make_no_room
     untagged_since
     adopted_backlog
     times_that_mean_nothing

@@ -63,6 +63,10 @@ pub struct Evaluation {
     pub images: u32,
     /// How many of them go.
     pub images_going: u32,
+    /// How many of the images are orphans, which are a share of what is there and must not make a loss of real images look small.
+    pub orphans: u32,
+    /// How many of the orphans go.
+    pub orphans_going: u32,
 }
 
 /// Evaluates one repository.
@@ -84,11 +88,14 @@ pub fn evaluate(question: &Question<'_>) -> Evaluation {
     let manifests = manifest_verdicts(&view, &spoken, &at_least, &fate, &tags);
     // Orphans are no images and take no place in a count, but they are a share of what is there: a rule on them has its brake, too.
     let roots = || view.places().filter(|manifest| view.is_image(*manifest) || view.is_orphan(*manifest));
+    let orphans = || view.places().filter(|manifest| view.is_orphan(*manifest));
     Evaluation {
         locks: locks::decide(&view, &manifests, &tags),
         marks: view.marks(&spoken, &at_least),
         images: count_of(roots()),
         images_going: count_of(roots().filter(|manifest| manifests.goes(*manifest))),
+        orphans: count_of(orphans()),
+        orphans_going: count_of(orphans().filter(|manifest| manifests.goes(*manifest))),
         manifests,
         tags,
         graph: view.graph,

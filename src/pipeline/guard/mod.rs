@@ -166,9 +166,50 @@ pub struct Share {
     pub percent_allowed: u8,
 }
 
+/// What a share is taken of.
+#[derive(Clone, Copy, Default)]
+struct Population {
+    images: u32,
+    going: u32,
+    orphans: u32,
+    orphans_going: u32,
+}
+
+impl Population {
+    fn of(steps: &Steps) -> Self {
+        let Steps { images, images_going, orphans, orphans_going, .. } = *steps;
+        Self { images, going: images_going, orphans, orphans_going }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            images: self.images + other.images,
+            going: self.going + other.going,
+            orphans: self.orphans + other.orphans,
+            orphans_going: self.orphans_going + other.orphans_going,
+        }
+    }
+
+    /// How many may go, orphans and images alike; where images go, no more than of images alone.
+    fn allowed(self, percent_allowed: u8) -> u32 {
+        let all = Share::allowed(self.images, percent_allowed);
+        if self.going == self.orphans_going {
+            return all;
+        }
+        all.min(Share::allowed(self.images.saturating_sub(self.orphans), percent_allowed))
+    }
+}
+
 impl Share {
     fn exceeded(going: u32, images: u32, percent_allowed: u8) -> Option<Self> {
         (Self::allowed(images, percent_allowed) < going).then_some(Self { going, images, percent_allowed })
+    }
+
+    /// Of all images with the orphans among them, or of the images alone: a heap of orphaned signatures must not make room for images.
+    fn exceeded_by(population: Population, percent_allowed: u8) -> Option<Self> {
+        let Population { images, going, orphans, orphans_going } = population;
+        let alone = || Self::exceeded(going.saturating_sub(orphans_going), images.saturating_sub(orphans), percent_allowed);
+        Self::exceeded(going, images, percent_allowed).or_else(alone)
     }
 
     /// How many of so many images may go.
@@ -272,22 +313,22 @@ fn without_shrunk(mut plan: Arc<Plan>, shrunk: &[(RepositoryName, Shrunk)], refu
 
 fn do_nothing(repository: &mut RepositoryPlan) {
     if let Decision::Steps(steps) = &mut repository.decision {
-        *steps = Steps { images: steps.images, ..Steps::default() };
+        *steps = Steps { images: steps.images, orphans: steps.orphans, ..Steps::default() };
     }
 }
 
 fn within_limits(mut plan: Arc<Plan>, limits: &Limits, removed_last_hour: u32, refusals: &mut Vec<Refusal>) -> Option<Arc<Plan>> {
-    let (mut images, mut going) = (0, 0);
+    let mut run = Population::default();
     let mut over = Vec::new();
     for (place, repository) in plan.repositories.iter().enumerate() {
         let Decision::Steps(steps) = &repository.decision else { continue };
-        images += steps.images;
-        if let Some(share) = Share::exceeded(steps.images_going, steps.images, limits.max_delete_percent) {
+        let mut population = Population::of(steps);
+        if let Some(share) = Share::exceeded_by(population, limits.max_delete_percent) {
             refusals.push(Refusal::RepositoryShare(repository.name.clone(), share));
             over.push(place);
-        } else {
-            going += steps.images_going;
+            (population.going, population.orphans_going) = (0, 0);
         }
+        run = run.and(population);
     }
     for place in over {
         do_nothing(&mut Arc::make_mut(&mut plan).repositories[place]);
@@ -297,7 +338,7 @@ fn within_limits(mut plan: Arc<Plan>, limits: &Limits, removed_last_hour: u32, r
         refusals.push(Refusal::TooMany { planned, removed_last_hour, allowed: limits.max_deletes });
         return None;
     }
-    if let Some(share) = Share::exceeded(going, images, limits.max_delete_percent) {
+    if let Some(share) = Share::exceeded_by(run, limits.max_delete_percent) {
         refusals.push(Refusal::TooLargeAShare(share));
         return None;
     }

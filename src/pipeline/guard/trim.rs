@@ -6,14 +6,15 @@ use crate::model::Time;
 use crate::policy::Limits;
 
 use super::super::plan::{Decision, Plan, Steps};
-use super::{Refusal, Share};
+use super::{Population, Refusal};
 
 /// Keeps the oldest steps within `max_deletes` for the hour, and within `max_delete_percent` for the run and each repository; says what
 /// it cut off.
 pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32, refusals: &mut Vec<Refusal>) -> Plan {
     let planned: u32 = plan.steps().map(|(_, steps)| steps.removals()).sum();
-    let share = |images| Share::allowed(images, limits.max_delete_percent);
-    let run_max = Room { removals: limits.max_deletes, images: share(plan.steps().map(|(_, steps)| steps.images).sum()) };
+    let share = |population: Population| population.allowed(limits.max_delete_percent);
+    let run = plan.steps().map(|(_, steps)| Population::of(steps)).fold(Population::default(), Population::and);
+    let run_max = Room { removals: limits.max_deletes, images: share(run) };
     let mut room = Room { removals: run_max.removals.saturating_sub(removed_last_hour), ..run_max };
     let mut repositories: Vec<Repository<'_>> =
         plan.repositories.iter().map(|repository| Repository::new(&repository.decision, share)).collect();
@@ -66,6 +67,7 @@ pub(super) fn to_limits(mut plan: Plan, limits: &Limits, removed_last_hour: u32,
             room.removals -= u32::try_from(untags).unwrap_or(u32::MAX);
             steps.untags.truncate(untags);
             steps.images_going = images_going;
+            steps.orphans_going = steps.orphans_going.min(images_going);
             steps.deletes.retain(|delete| chosen.contains(&delete.manifest));
         }
     }
@@ -109,7 +111,7 @@ struct Repository<'a> {
 }
 
 impl<'a> Repository<'a> {
-    fn new(decision: &'a Decision, share: impl Fn(u32) -> u32) -> Self {
+    fn new(decision: &'a Decision, share: impl Fn(Population) -> u32) -> Self {
         let steps = match decision {
             Decision::Steps(steps) => Some(steps),
             Decision::Nothing(_) => None,
@@ -118,7 +120,7 @@ impl<'a> Repository<'a> {
         for step in steps.into_iter().flat_map(Steps::deletes) {
             step.after.places().for_each(|holder| waiting.entry(holder).or_default().push(step.place));
         }
-        let images_max = steps.map_or(0, |steps| share(steps.images));
+        let images_max = steps.map_or(0, |steps| share(Population::of(steps)));
         Self { steps, waiting, images_max, images_going: 0, chosen: BTreeSet::new(), is_full: false }
     }
 

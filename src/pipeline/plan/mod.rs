@@ -114,7 +114,7 @@ impl Plan {
 
 /// Puts what goes into steps.
 pub fn steps(contents: &Arc<Contents>, evaluation: &Evaluation, acting: &Policy) -> Steps {
-    let Evaluation { manifests, tags, locks, marks: _, graph, images, images_going } = evaluation;
+    let Evaluation { manifests, tags, locks, marks: _, graph, images, images_going, orphans, orphans_going } = evaluation;
     let mut names = Names::new(acting);
     let untags = tags.going().filter(|tag| !manifests.goes(contents.owner_of(*tag)));
     let untags = untags.map(|tag| Untag { tag, why: names.why(tags.reasons(tag)) }).collect();
@@ -131,6 +131,8 @@ pub fn steps(contents: &Arc<Contents>, evaluation: &Evaluation, acting: &Policy)
         contents: Arc::clone(contents),
         images: *images,
         images_going: *images_going,
+        orphans: *orphans,
+        orphans_going: *orphans_going,
         newest: Newest {
             manifest: contents.manifests().iter().filter_map(|manifest| manifest.updated_at).max(),
             tag: contents.tags().iter().filter_map(|tag| tag.updated_at).max(),

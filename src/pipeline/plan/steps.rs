@@ -17,6 +17,10 @@ pub struct Steps {
     pub images: u32,
     /// How many of them go.
     pub images_going: u32,
+    /// How many of the images are orphans.
+    pub orphans: u32,
+    /// How many of the orphans go.
+    pub orphans_going: u32,
     /// The newest that the listing saw: what is newer came since.
     pub newest: Newest,
     /// Locks to close and open.
